@@ -1,0 +1,19 @@
+//! The contract between servers that ask and backends that know.
+//!
+//! A server (saslauthd socket, gate) brings an [`Attempt`]; backends implement
+//! [`Verify`] (a password) or [`Exchange`] (a mechanism, step by step) and give
+//! an [`Answer`]; what comes out is a [`Verdict`]. [`Authenticated`] has no
+//! public constructor: only this module makes one, so whoever holds one has
+//! been authenticated.
+//!
+//! Layer 2: names base, sys, wire; knows no backend and no server.
+
+mod exchange;
+mod settings;
+mod verdict;
+mod verify;
+
+pub use exchange::{Conversation, Exchange, ExchangeContext, Mechanisms, Step, StepResult};
+pub use settings::Settings;
+pub use verdict::{Authenticated, Verdict};
+pub use verify::{Answer, Attempt, Pending, Service, Verification, Verify};

@@ -1,0 +1,49 @@
+//! The three outcomes, and the proof that one of them is.
+
+use crate::base::{Identity, Reason};
+
+/// The outcome of an authentication. "No" and "could not ask" never share a
+/// value: code that turns [`Verdict::Unavailable`] into either of the others
+/// is wrong.
+#[derive(Debug)]
+pub enum Verdict {
+    /// The claim is proven.
+    Accepted(Authenticated),
+    /// The claim is wrong, or the account may not be used. Permanent.
+    Rejected(Reason),
+    /// Nobody could be asked. Temporary: a client may try again.
+    Unavailable(Reason),
+}
+
+/// Proof that a user was authenticated. Only `auth` can make one; opening a
+/// relay connection asks for one, so an unauthenticated relay does not compile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Authenticated {
+    identity: Identity,
+    backend: &'static str,
+}
+
+impl Authenticated {
+    pub(in crate::auth) fn new(identity: Identity, backend: &'static str) -> Self {
+        Self { identity, backend }
+    }
+
+    /// Who was authenticated: the name the backend knows, which a PAM module may have mapped.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Name of the backend that said so (`store`, `pam`, ...), for the log.
+    #[must_use]
+    pub fn backend(&self) -> &'static str {
+        self.backend
+    }
+
+    /// A proof for tests of what comes after authentication.
+    #[cfg(test)]
+    pub(crate) fn for_tests(user: &str, realm: &str) -> Self {
+        let identity = Identity::new(user, realm).expect("a valid test identity");
+        Self::new(identity, "test")
+    }
+}

@@ -1,0 +1,37 @@
+//! Settings of PAM verification, read by authd and by saslgate-pam.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How PAM is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Socket of a running saslgate-pam; `None`: authd starts one itself.
+    pub socket: Option<PathBuf>,
+    /// PAM services that may be asked for, lower case. A client names the
+    /// service, so `su` or `chsh` (pam_rootok) must never be in here.
+    pub services: Vec<String>,
+    /// What PAM gets as user name.
+    pub user: UserForm,
+    /// Deadline of one request, waiting for a worker included.
+    pub timeout: Duration,
+    /// Worker processes at most.
+    pub max_workers: usize,
+    /// Requests that may wait for a worker; more are refused as unavailable.
+    pub max_waiting: usize,
+    /// A worker that had nothing to do for this long ends.
+    pub idle_timeout: Duration,
+    /// A worker is replaced after this many requests: modules leak.
+    pub requests_per_worker: u32,
+    /// Directory of service files instead of `/etc/pam.d` (`pam_start_confdir`).
+    pub service_dir: Option<PathBuf>,
+}
+
+/// What PAM gets as user name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UserForm {
+    /// The part before the `@`, as the original saslauthd did.
+    Local,
+    /// `user@realm`.
+    Full,
+}

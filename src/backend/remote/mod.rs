@@ -1,0 +1,1 @@
+//! Other daemons that can verify, as the gate is given them.

@@ -1,0 +1,20 @@
+//! Settings of the password store.
+
+use std::path::PathBuf;
+
+/// Where passwords are kept and what hashing them may cost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The database file; 0600, owned by the service user.
+    pub path: PathBuf,
+    /// argon2id memory in KiB (OWASP: 19,456).
+    pub memory_kib: u32,
+    /// argon2id passes (OWASP: 2).
+    pub iterations: u32,
+    /// argon2id lanes (OWASP: 1).
+    pub lanes: u32,
+    /// Threads that hash; 0 is one a core.
+    pub hash_threads: usize,
+    /// Hashes that may wait for a thread; more are refused as unavailable.
+    pub max_waiting: usize,
+}

@@ -1,0 +1,5 @@
+//! The only program that calls libpam.
+
+fn main() -> std::process::ExitCode {
+    saslgate::cli::pam_main()
+}

@@ -1,0 +1,116 @@
+//! The command line: one file per subcommand, and the faces of the originals in `compat`.
+//!
+//! Called as `saslgate`, the first argument names the command; called under
+//! the name of an original (`saslpasswd2`, `testsaslauthd`, ...) it is that
+//! program. This is the only place that prints.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the place that prints")]
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{self, Config};
+use crate::sys;
+
+mod authd;
+mod check;
+mod compat;
+mod gate;
+mod pam;
+mod show_config;
+mod try_out;
+mod user;
+
+/// Where the configuration is read from unless `--config` says otherwise.
+pub const DEFAULT_CONFIG: &str = "/etc/saslgate/saslgate.toml";
+
+/// A drop-in for Cyrus saslauthd, and a submission gate in front of sendmail.
+#[derive(Debug, Parser)]
+#[command(name = "saslgate", version, propagate_version = true, arg_required_else_help = true)]
+struct Saslgate {
+    /// Configuration file; the default one may be absent.
+    #[arg(long, short = 'C', global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Verify passwords on the saslauthd socket.
+    Authd(authd::Args),
+    /// Front an MTA with STARTTLS and AUTH on 587 and 465.
+    Gate(gate::Args),
+    /// Try the whole product on loopback, in a private directory.
+    Try(try_out::Args),
+    /// Manage the users of the password store.
+    User(user::Args),
+    /// Check the configuration: every problem at once.
+    Check(check::Args),
+    /// Show every setting with its default and meaning, or explain one.
+    Config(show_config::Args),
+}
+
+/// Entry point of the `saslgate` binary.
+#[must_use]
+pub fn main() -> ExitCode {
+    let mut words = std::env::args_os();
+    let called_as = words.next().unwrap_or_default();
+    if let Some(code) = compat::run_as(&program_name(&called_as), words) {
+        return code;
+    }
+    let Saslgate { config, command } = Saslgate::parse();
+    let config = ConfigSource(config);
+    match command {
+        Command::Authd(args) => authd::run(&args, &config),
+        Command::Gate(args) => gate::run(&args, &config),
+        Command::Try(args) => try_out::run(&args),
+        Command::User(args) => user::run(&args, &config),
+        Command::Check(args) => check::run(&args, &config),
+        Command::Config(args) => show_config::run(&args, &config),
+    }
+}
+
+/// Entry point of the `saslgate-pam` binary.
+#[must_use]
+pub fn pam_main() -> ExitCode {
+    pam::main()
+}
+
+fn program_name(called_as: &OsString) -> String {
+    let name = Path::new(called_as).file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
+}
+
+/// The configuration file a command works with.
+struct ConfigSource(Option<PathBuf>);
+
+impl ConfigSource {
+    fn path(&self) -> &Path {
+        self.0.as_deref().unwrap_or(Path::new(DEFAULT_CONFIG))
+    }
+
+    /// Reads the file. The default one may be absent (then every key has its
+    /// default); one that was named may not.
+    fn load(&self) -> Result<Config, config::Problems> {
+        let fqdn = sys::host::fqdn();
+        if self.0.is_none() && !self.path().exists() {
+            return Ok(Config::with_defaults(&fqdn));
+        }
+        config::load(self.path(), &fqdn)
+    }
+
+    /// Reads the file, or prints what is wrong with it.
+    fn load_or_explain(&self) -> Result<Config, ExitCode> {
+        self.load().map_err(|problems| {
+            anstream_eprint(&problems);
+            ExitCode::from(78) // EX_CONFIG, sysexits(3)
+        })
+    }
+}
+
+fn anstream_eprint(problems: &config::Problems) {
+    eprint!("{problems}");
+}

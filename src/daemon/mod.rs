@@ -1,0 +1,1 @@
+//! Composition roots: configuration to objects to tasks to signals, one file per service.

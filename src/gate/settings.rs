@@ -1,0 +1,128 @@
+//! Settings of the gate.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The gate: where it listens, whom it asks, where mail goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Name in the greeting, EHLO and Received lines; the host's FQDN unless set.
+    pub hostname: String,
+    /// At least one.
+    pub listeners: Vec<ListenerSettings>,
+    /// Where authenticated sessions are forwarded.
+    pub backend: BackendSettings,
+    /// Who checks passwords.
+    pub auth: AuthSource,
+    /// Mechanisms offered, of those the source can serve; upper case.
+    pub mechanisms: Vec<String>,
+    /// What to do with CR, LF and NUL that stand alone in message content.
+    pub bare_newlines: BareNewlines,
+    /// Bounds on what a client may do.
+    pub limits: Limits,
+    /// How long is waited for what.
+    pub timeouts: Timeouts,
+}
+
+/// One listening socket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListenerSettings {
+    /// Address and port.
+    pub address: SocketAddr,
+    /// How TLS starts.
+    pub tls: TlsMode,
+}
+
+/// How TLS starts on a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsMode {
+    /// In clear, then STARTTLS (587; RFC 3207).
+    Starttls,
+    /// At once (465; RFC 8314).
+    Implicit,
+}
+
+/// The MTA behind the gate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackendSettings {
+    /// `host:port`, `address:port` or `[v6]:port`.
+    pub address: String,
+    /// Whether and how the connection is encrypted.
+    pub tls: BackendTls,
+    /// PEM file of the authorities trusted for the backend; `None` is the host's trust store.
+    pub ca_file: Option<PathBuf>,
+    /// Name the backend's certificate must carry; `None` is the host of `address`.
+    pub server_name: Option<String>,
+    /// Time between health probes.
+    pub probe_interval: Duration,
+}
+
+/// Encryption towards the backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BackendTls {
+    /// Plain, for loopback.
+    None,
+    /// STARTTLS with a verified certificate, or no delivery.
+    Starttls,
+}
+
+/// Who checks passwords for the gate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AuthSource {
+    /// A saslauthd socket, ours or Cyrus's: PLAIN and LOGIN.
+    Saslauthd(PathBuf),
+}
+
+/// What happens to CR, LF and NUL that stand alone in message content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BareNewlines {
+    /// The message is refused with 554.
+    Reject,
+    /// LF becomes CRLF, CR becomes a space, NUL is dropped.
+    Normalize,
+}
+
+/// Bounds on what a client may do. Every one is at least 1.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Content of one message in bytes.
+    pub message_bytes: u64,
+    /// Recipients of one message (RFC 5321 §4.5.3.1.8: at least 100).
+    pub recipients: usize,
+    /// Length of a command line with its CRLF (RFC 5321 §4.5.3.1.4: at least 512).
+    pub line_bytes: usize,
+    /// Commands answered with 5xx before the session is closed.
+    pub errors: u32,
+    /// Failed AUTH commands before the session is closed.
+    pub auth_failures: u32,
+    /// Commands in one session.
+    pub commands: u32,
+    /// Sessions at once.
+    pub sessions: usize,
+    /// Sessions at once from one address (a /64 for IPv6).
+    pub sessions_per_address: usize,
+}
+
+/// How long is waited for what (RFC 5321 §4.5.3.2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Timeouts {
+    /// For the client's next command.
+    pub command: Duration,
+    /// For the client's next piece of content.
+    pub data_block: Duration,
+    /// For a TLS handshake.
+    pub handshake: Duration,
+    /// For one step of an authentication.
+    pub auth: Duration,
+    /// For a connection to the backend and its greeting.
+    pub connect: Duration,
+    /// For a reply of the backend to MAIL, RCPT or RSET.
+    pub reply: Duration,
+    /// For the backend's 354.
+    pub data_init: Duration,
+    /// For the backend's reply to the final dot.
+    pub data_final: Duration,
+    /// For a whole session.
+    pub session: Duration,
+}

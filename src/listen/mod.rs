@@ -1,0 +1,1 @@
+//! Accepting connections: permit before accept, sorted accept errors, drain on stop.

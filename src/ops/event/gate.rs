@@ -1,0 +1,1 @@
+//! SMTP session outcomes: TLS, AUTH, messages.

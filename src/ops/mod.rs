@@ -1,0 +1,5 @@
+//! What operators see: events, logs, service status.
+
+pub mod event;
+pub mod log;
+pub mod systemd;

@@ -1,0 +1,1 @@
+//! Server side of each SASL mechanism, as a state machine without I/O.

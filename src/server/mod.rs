@@ -1,0 +1,3 @@
+//! The local protocols: who asks us on this host.
+
+pub mod saslauthd;

@@ -1,0 +1,32 @@
+//! Settings of the saslauthd socket.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Where and how the saslauthd socket is served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Path of the socket file. Its directory is the real access control; at most 107 bytes.
+    pub socket: PathBuf,
+    /// Mode of the socket file (permission bits only).
+    pub socket_mode: u32,
+    /// `user`, `user:group` or `:group` for the socket file; `None` leaves it as created.
+    pub socket_owner: Option<String>,
+    /// Mode of the socket's directory where we create it; an existing one is left as it is.
+    pub directory_mode: u32,
+    /// Connections served at once; more wait in the backlog.
+    pub max_connections: usize,
+    /// A peer must have sent its whole request within this time.
+    pub request_timeout: Duration,
+    /// What an outage looks like on the wire.
+    pub unavailable: UnavailableReply,
+}
+
+/// What the client sees when nobody could be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnavailableReply {
+    /// Close without a reply: libsasl2 reports a temporary failure (Postfix: 454).
+    Close,
+    /// Answer `NO`, as the original does: the client takes it for a wrong password.
+    No,
+}

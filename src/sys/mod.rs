@@ -1,0 +1,3 @@
+//! The operating system, safely.
+
+pub mod host;

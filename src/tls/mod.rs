@@ -1,0 +1,5 @@
+//! Certificates and what was negotiated.
+
+mod settings;
+
+pub use settings::{MinimumVersion, Settings};

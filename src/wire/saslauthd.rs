@@ -1,0 +1,1 @@
+//! The saslauthd request and reply.

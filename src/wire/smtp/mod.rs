@@ -1,0 +1,1 @@
+//! SMTP as bytes: lines, commands, replies, capabilities, content.
