@@ -1,3 +1,4 @@
 //! Composition roots: configuration to objects to tasks to signals, one file per service.
 
 pub mod gate;
+pub mod signals;
