@@ -1,3 +1,4 @@
 //! The operating system, safely.
 
 pub mod host;
+pub mod terminal;
