@@ -8,3 +8,4 @@ pub mod host;
 pub mod local_socket;
 pub mod privileges;
 pub mod users;
+pub mod terminal;
