@@ -1,1 +1,3 @@
 //! Composition roots: configuration to objects to tasks to signals, one file per service.
+
+pub mod pam;
