@@ -7,5 +7,5 @@
 pub mod host;
 pub mod local_socket;
 pub mod privileges;
-pub mod users;
 pub mod terminal;
+pub mod users;
