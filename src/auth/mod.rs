@@ -13,7 +13,9 @@ mod settings;
 mod verdict;
 mod verify;
 
-pub use exchange::{Conversation, Exchange, ExchangeContext, Mechanisms, Step, StepResult};
+pub use exchange::{
+    Conversation, Exchange, ExchangeContext, Mechanisms, Response, Step, StepResult,
+};
 pub use settings::Settings;
 pub use verdict::{Authenticated, Verdict};
 pub use verify::{Answer, Attempt, Pending, Service, Verification, Verify};
