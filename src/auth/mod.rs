@@ -8,11 +8,13 @@
 //!
 //! Layer 2: names base, sys, wire; knows no backend and no server.
 
+mod authenticator;
 mod exchange;
 mod settings;
 mod verdict;
 mod verify;
 
+pub use authenticator::{Authentication, Authenticator, Outcome};
 pub use exchange::{
     Conversation, Exchange, ExchangeContext, Mechanisms, Response, Step, StepResult,
 };
