@@ -116,7 +116,7 @@ fn hold_all(segments: Segments) {
     let backend = Backend::polite();
     let world = World::start(backend.address, &Options::gate(LIMITS));
     let files = dialogues();
-    assert!(files.len() >= 8, "only {} dialogues found", files.len());
+    assert!(files.len() >= 20, "only {} dialogues found", files.len());
     for file in &files {
         run(&world, file, segments);
     }
