@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::TARGET;
+use crate::ops::log::EVENT;
 use super::text::{Client, Value, Xtext};
 use crate::base::{Printable, Reason, ReasonCode};
 
@@ -33,7 +33,7 @@ pub enum AuthOutcome<'a> {
 
 /// Records the outcome of an AUTH command.
 pub fn auth(event: &AuthEvent<'_>) {
-    tracing::info!(target: TARGET, "{event}");
+    tracing::info!(target: EVENT, "{event}");
 }
 
 impl fmt::Display for AuthEvent<'_> {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::TARGET;
+use crate::ops::log::EVENT;
 use super::text::{Client, TlsFacts, Value, Xtext, queue_id};
 use crate::base::Printable;
 
@@ -64,7 +64,7 @@ impl MessageOutcome {
 
 /// Records what became of a message.
 pub fn message(event: &MessageEvent<'_>) {
-    tracing::info!(target: TARGET, "{event}");
+    tracing::info!(target: EVENT, "{event}");
 }
 
 impl fmt::Display for MessageEvent<'_> {

@@ -35,5 +35,3 @@ pub use session::{
 };
 pub use text::{Client, TlsFacts, queue_id};
 
-/// The target of every event. Diagnostics (debug) go to the module's own target.
-const TARGET: &str = "saslgate::event";
