@@ -41,7 +41,7 @@ impl Store {
     /// # Errors
     /// Why it cannot be used.
     pub fn open(settings: &Settings, access: Access) -> Result<Self, StoreError> {
-        let cost = Cost::from_settings(settings).map_err(hash_failed)?;
+        let cost = Cost::from_settings(settings).map_err(|error| hash_failed(&error))?;
         if access == Access::Create {
             file::create_if_missing(&settings.path)?;
         }
@@ -160,7 +160,7 @@ impl Store {
         if password.is_empty() {
             return Err(StoreError::EmptyPassword);
         }
-        self.hasher.verifier(self.cost, password).map_err(hash_failed)
+        self.hasher.verifier(self.cost, password).map_err(|error| hash_failed(&error))
     }
 
     fn set_state(&mut self, identity: &Identity, state: State) -> Result<(), StoreError> {

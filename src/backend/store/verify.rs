@@ -39,7 +39,7 @@ impl PasswordStore {
     /// # Errors
     /// Why the store cannot be used: start-up should fail with it.
     pub fn start(settings: &Settings) -> Result<Arc<Self>, StoreError> {
-        let cost = Cost::from_settings(settings).map_err(hash_failed)?;
+        let cost = Cost::from_settings(settings).map_err(|error| hash_failed(&error))?;
         if file::create_if_missing(&settings.path)? == Creation::Made {
             tracing::info!(
                 "made an empty password store {}: add users with \"saslgate user add\"",
@@ -50,7 +50,7 @@ impl PasswordStore {
         Ok(Arc::new(Self {
             pool: HashPool::start(settings, cost)?,
             keeper: Arc::new(Keeper::start(Arc::clone(&connections))?),
-            dummy: Arc::new(Verifier::dummy(cost).map_err(hash_failed)?),
+            dummy: Arc::new(Verifier::dummy(cost).map_err(|error| hash_failed(&error))?),
             connections,
         }))
     }
@@ -125,7 +125,9 @@ impl Judge {
             return Ok(Answer::Rejected(ReasonCode::BadCredentials.into()));
         };
         let verifier = Verifier::parse(&verifier).map_err(|error| self.bad_verifier(&error))?;
-        let is_right = worker.matches(&verifier, &self.attempt.password).map_err(hash_failed)?;
+        let is_right = worker
+            .matches(&verifier, &self.attempt.password)
+            .map_err(|error| hash_failed(&error))?;
         Ok(match (is_right, state) {
             (false, _) => Answer::Rejected(ReasonCode::BadCredentials.into()),
             (true, State::Locked) => Answer::Rejected(ReasonCode::AccountLocked.into()),
@@ -138,7 +140,10 @@ impl Judge {
 
     /// Costs what a wrong password costs.
     fn spend(&self, worker: &mut Worker<'_>) -> Result<(), StoreError> {
-        worker.matches(&self.dummy, &self.attempt.password).map(drop).map_err(hash_failed)
+        worker
+            .matches(&self.dummy, &self.attempt.password)
+            .map(drop)
+            .map_err(|error| hash_failed(&error))
     }
 
     fn bad_verifier(&self, error: &HashError) -> StoreError {
@@ -171,7 +176,7 @@ async fn await_answer(answer: oneshot::Receiver<Answer>) -> Answer {
     }
 }
 
-pub(super) fn hash_failed(error: HashError) -> StoreError {
+pub(super) fn hash_failed(error: &HashError) -> StoreError {
     StoreError::Hash(error.to_string())
 }
 

@@ -21,7 +21,7 @@
 //! | remote | address of the mail client; empty where the request named none |
 //! | code | [`ReasonCode`](crate::base::ReasonCode) |
 //! | uid | uid of the local process that asked; empty if unknown |
-//! | ms | from the connection to the verdict, in milliseconds, without the floor on refusals |
+//! | ms | how long the backends took, in milliseconds, without the floor on refusals; without a backend, since the connection came |
 //!
 //! Success and failure are logged at info, unavailable at warning.
 

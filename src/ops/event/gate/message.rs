@@ -36,6 +36,10 @@ pub struct MessageEvent<'a> {
     pub duration: Duration,
     /// What became of it.
     pub outcome: MessageOutcome,
+    /// Recipients that were refused.
+    pub refused: usize,
+    /// The id that the `Received:` line of the gate carries.
+    pub id: &'a str,
 }
 
 /// What became of a message.
@@ -81,7 +85,8 @@ impl fmt::Display for MessageEvent<'_> {
         let queue_id = queue_id(self.reply).unwrap_or_default();
         write!(f, ", backend={}, queueid={queue_id}", Value(self.backend))?;
         write!(f, ", reply=\"{}\"", Printable::from(self.reply))?;
-        write!(f, ", ms={}, outcome={}", self.duration.as_millis(), self.outcome.as_str())
+        write!(f, ", ms={}, outcome={}", self.duration.as_millis(), self.outcome.as_str())?;
+        write!(f, ", refused={}, id={}", self.refused, Value(self.id))
     }
 }
 

@@ -74,6 +74,8 @@ pub enum Rejection {
     HttpVerb,
     /// Text behind STARTTLS in the same packet (CVE-2011-0411).
     DataBehindStarttls,
+    /// BDAT although CHUNKING is not offered: what follows is content, not commands.
+    BdatNotOffered,
     /// A line beyond the limit.
     LineTooLong,
     /// Nothing was heard for too long.
@@ -90,6 +92,7 @@ impl Rejection {
             Self::TooManyAuthFailures => "too-many-auth-failures",
             Self::HttpVerb => "http-verb",
             Self::DataBehindStarttls => "data-behind-starttls",
+            Self::BdatNotOffered => "bdat-not-offered",
             Self::LineTooLong => "line-too-long",
             Self::Timeout => "timeout",
         }

@@ -33,6 +33,8 @@ fn a_message<'a>() -> MessageEvent<'a> {
         reply: "250 2.0.0 6AKBxRDK017977 Message accepted for delivery",
         duration: Duration::from_millis(12),
         outcome: MessageOutcome::Accepted,
+        refused: 0,
+        id: "k3f9abcdef.1",
     }
 }
 
@@ -111,7 +113,7 @@ fn one_line_tells_all_about_a_message() {
          client=[192.0.2.7], login=alice, proto=ESMTPSA, tls=TLSv1.3/TLS_AES_256_GCM_SHA384, \
          backend=127.0.0.1:10587, queueid=6AKBxRDK017977, \
          reply=\"250 2.0.0 6AKBxRDK017977 Message accepted for delivery\", ms=12, \
-         outcome=accepted"
+         outcome=accepted, refused=0, id=k3f9abcdef.1"
     );
     let line = MessageEvent {
         from: "",
@@ -125,7 +127,7 @@ fn one_line_tells_all_about_a_message() {
         line.to_string(),
         "message: from=<>, to=, size=4096, nrcpts=0, client=[192.0.2.7], login=alice, \
          proto=ESMTPSA, tls=none, backend=127.0.0.1:10587, queueid=, reply=\"\", ms=12, \
-         outcome=lost"
+         outcome=lost, refused=0, id=k3f9abcdef.1"
     );
 }
 
