@@ -16,12 +16,14 @@ use tokio_util::task::TaskTracker;
 use crate::auth::Mechanisms;
 use crate::backend::remote::Saslauthd;
 use crate::config::Config;
+use crate::daemon::signals::{Signals, Wish};
 use crate::gate::driver::{self, Gate};
 use crate::gate::probe::{self, HealthBoard};
 use crate::gate::relay::Route;
 use crate::gate::session::Rules;
 use crate::gate::{AuthSource, BackendTls, ListenerSettings, Settings, TlsMode};
 use crate::listen::{Slots, bind_tcp, serve_tcp};
+use crate::ops::systemd;
 use crate::tls::{ClientTls, ServerTls, TlsError};
 
 /// Why the gate cannot start or reload.
@@ -43,6 +45,9 @@ pub enum StartError {
         /// Why.
         source: std::io::Error,
     },
+    /// Signal handlers cannot be installed.
+    #[error("cannot install signal handlers: {0}")]
+    Signals(std::io::Error),
 }
 
 fn advice(error: &std::io::Error) -> &'static str {
@@ -63,17 +68,36 @@ pub struct Running {
     /// The bound addresses, in the order of the configuration.
     pub listeners: Vec<SocketAddr>,
     shared: Arc<ArcSwap<Gate>>,
+    bound: Bound,
     tasks: TaskTracker,
     /// Ends the probe; a reload starts another.
     probing: std::sync::Mutex<CancellationToken>,
     stop: CancellationToken,
 }
 
+/// What only a restart changes.
+#[derive(Debug, PartialEq, Eq)]
+struct Bound {
+    listeners: Vec<ListenerSettings>,
+    sessions: usize,
+    sessions_per_address: usize,
+}
+
+impl Bound {
+    fn of(settings: &Settings) -> Self {
+        Self {
+            listeners: settings.listeners.clone(),
+            sessions: settings.limits.sessions,
+            sessions_per_address: settings.limits.sessions_per_address,
+        }
+    }
+}
+
 /// Binds and serves, as tasks, until `stop` is cancelled.
 ///
 /// # Errors
 /// [`StartError`]; then nothing is left behind.
-pub async fn start(config: &Config, stop: CancellationToken) -> Result<Running, StartError> {
+pub fn start(config: &Config, stop: CancellationToken) -> Result<Running, StartError> {
     let sockets = config.gate.listeners.iter().map(bind).collect::<Result<Vec<_>, _>>()?;
     start_on(config, sockets, stop)
 }
@@ -121,7 +145,9 @@ pub fn start_on(
         };
         tasks.spawn(serve_tcp(listener, Arc::clone(&slots), stop.clone(), tasks.clone(), serve));
     }
-    let running = Running { listeners, shared, tasks, probing: Default::default(), stop };
+    let bound = Bound::of(&config.gate);
+    let probing = std::sync::Mutex::default();
+    let running = Running { listeners, shared, bound, tasks, probing, stop };
     running.probe();
     Ok(running)
 }
@@ -144,13 +170,10 @@ impl Running {
         Ok(())
     }
 
-    /// Listener addresses that a new configuration names and this gate does not have.
+    /// True if what was bound and bounded at start is what `config` names, too.
     #[must_use]
-    pub fn needs_restart(&self, config: &Config) -> bool {
-        let old = &self.shared.load().settings;
-        old.listeners != config.gate.listeners
-            || old.limits.sessions != config.gate.limits.sessions
-            || old.limits.sessions_per_address != config.gate.limits.sessions_per_address
+    pub fn listens_as(&self, config: &Config) -> bool {
+        self.bound == Bound::of(&config.gate)
     }
 
     /// Waits until the backend was asked once, so that the first client gets the full offer.
@@ -173,6 +196,57 @@ impl Running {
         std::mem::replace(&mut *probing, token.clone()).cancel();
         let gate = self.shared.load_full();
         self.tasks.spawn(probe::run(Arc::clone(&gate.route), gate.health.clone(), token));
+    }
+}
+
+/// Sessions that are still open this long after a stop are cut off.
+const DRAIN: Duration = Duration::from_secs(30);
+
+/// Runs the service until it is told to stop. `read` reads the configuration
+/// again, and gives its problems as text.
+///
+/// # Errors
+/// [`StartError`].
+pub async fn run(
+    config: &Config,
+    read: impl Fn() -> Result<Config, String>,
+) -> Result<(), StartError> {
+    let mut signals = Signals::install().map_err(StartError::Signals)?;
+    let stop = CancellationToken::new();
+    let running = start(config, stop.clone())?;
+    tokio::spawn(systemd::feed_watchdog(stop.clone()));
+    let places: Vec<String> = running.listeners.iter().map(ToString::to_string).collect();
+    tracing::info!("listening on {}", places.join(", "));
+    systemd::ready("serving");
+    while signals.next().await == Wish::Reload {
+        systemd::reloading();
+        reload(&running, read());
+        systemd::ready("serving");
+    }
+    tracing::info!("stopping: no new sessions, open messages are finished");
+    systemd::stopping();
+    stop.cancel();
+    running.drain(DRAIN).await;
+    Ok(())
+}
+
+/// A bad file or certificate changes nothing, and is said.
+fn reload(running: &Running, read: Result<Config, String>) {
+    let config = match read {
+        Ok(config) => config,
+        Err(problems) => {
+            tracing::error!("reload refused, the old configuration stays in force: {problems}");
+            return;
+        }
+    };
+    match running.reload(&config) {
+        Ok(()) if running.listens_as(&config) => tracing::info!("reloaded"),
+        Ok(()) => tracing::warn!(
+            "reloaded, but new listeners and session limits only come with a restart"
+        ),
+        Err(error) => {
+            tracing::error!("reload refused, the old configuration stays in force: {error}");
+        }
     }
 }
 

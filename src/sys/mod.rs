@@ -7,4 +7,5 @@
 pub mod host;
 pub mod local_socket;
 pub mod privileges;
+pub mod terminal;
 pub mod users;
