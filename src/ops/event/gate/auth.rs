@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use crate::ops::log::EVENT;
 use super::text::{Client, Value, Xtext};
 use crate::base::{Printable, Reason, ReasonCode};
+use crate::ops::log::EVENT;
 
 /// One AUTH command that came to an end.
 #[derive(Debug, Clone, Copy)]

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::ops::log::EVENT;
 use super::text::{Client, TlsFacts, Value, Xtext, queue_id};
 use crate::base::Printable;
+use crate::ops::log::EVENT;
 
 /// Recipients are listed until the list has this many bytes; the rest is counted.
 const MAX_LIST_BYTES: usize = 8 * 1024;

@@ -36,4 +36,3 @@ pub use session::{
     tls_failed, tls_started,
 };
 pub use text::{Client, TlsFacts, queue_id};
-

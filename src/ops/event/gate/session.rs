@@ -4,9 +4,9 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::ops::log::EVENT;
 use super::text::{Client, TlsFacts, Value};
 use crate::base::Printable;
+use crate::ops::log::EVENT;
 
 /// Records that TLS is on with a client.
 pub fn tls_started(client: &Client<'_>, tls: &TlsFacts<'_>) {
