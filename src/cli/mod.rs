@@ -16,6 +16,7 @@ use crate::sys;
 
 mod authd;
 mod check;
+mod check_host;
 mod compat;
 mod gate;
 mod pam;
@@ -112,5 +113,5 @@ impl ConfigSource {
 }
 
 fn anstream_eprint(problems: &config::Problems) {
-    eprint!("{problems}");
+    eprint!("{}", problems.render(check::look(&std::io::stderr())));
 }
