@@ -5,6 +5,7 @@
 //! `tests/config/good/*.toml` must load. `tests/config/bad/NAME.toml` must be
 //! refused with the text of `NAME.expected`; with `UPDATE_EXPECTED=1` in the
 //! environment that text is written instead of compared, to be read in the diff.
+#![cfg(test)]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -20,6 +20,8 @@ mod nearest;
 mod problem;
 mod reader;
 mod rules;
+#[cfg(test)]
+mod tests;
 mod units;
 
 use std::path::{Path, PathBuf};
@@ -74,8 +76,7 @@ pub fn load(path: &Path, fqdn: &str) -> Result<Config, Problems> {
 /// # Errors
 /// As [`load`].
 pub fn inspect(path: &Path, fqdn: &str) -> Result<Inspected, Problems> {
-    let source = file::read(path)
-        .map_err(|(problem, source)| Problems::new(path, &source, vec![problem]))?;
+    let source = file::read(path)?;
     let Reading { config, sites, problems } = reader::read(&source, fqdn);
     if problems.is_empty() {
         return Ok(Inspected { config, path: path.to_owned(), source, sites });

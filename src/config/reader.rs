@@ -184,14 +184,19 @@ impl Reading {
             source.as_bytes().iter().take(position).filter(|byte| **byte == b'\n').count()
         };
         let mut broken: BTreeMap<usize, Problem> = BTreeMap::new();
-        for error in errors {
+        let causes = causes(errors);
+        for error in causes {
             let span = error.span().unwrap_or_default();
             let line = line_of(span.start);
             broken.entry(line).or_insert_with(|| self.syntax(source, error, span));
         }
+        // What stands in a list that is never closed means nothing.
+        let is_cut = causes.len() < errors.len();
+        let cut = causes.last().filter(|_| is_cut).and_then(toml::de::Error::span);
         self.problems.retain(|problem| {
-            let place = problem.place.as_ref();
-            place.is_none_or(|place| !broken.contains_key(&line_of(place.span.start)))
+            let start = problem.place.as_ref().map_or(0, |place| place.span.start);
+            let is_behind = cut.as_ref().is_some_and(|cut| start >= cut.start);
+            !is_behind && !broken.contains_key(&line_of(start))
         });
         self.problems.extend(broken.into_values());
     }
@@ -218,14 +223,33 @@ impl Reading {
     }
 }
 
+/// The errors up to the first one in a list, where a list is never closed: it
+/// makes an error of everything behind it. Else all of them.
+fn causes(errors: &[toml::de::Error]) -> &[toml::de::Error] {
+    let is_unclosed = |error: &toml::de::Error| error.message().starts_with("unclosed array");
+    let is_in_list = |error: &toml::de::Error| error.message().contains("array");
+    match errors.iter().position(is_in_list) {
+        Some(first) if errors.iter().any(is_unclosed) => &errors[..=first],
+        _ => errors,
+    }
+}
+
+/// How the parser begins to speak about a word without quotes, and about nothing at all.
+const BARE_WORD: &str = "string values must be quoted";
+
 /// The parser's words, and ours where a common mistake has odd ones.
 fn no_toml(message: &str, span: Range<usize>) -> Problem {
     let problem = Problem::error("not valid TOML");
-    if message.starts_with("string values must be quoted") && span.is_empty() {
+    if message.starts_with(BARE_WORD) && span.is_empty() {
         return problem.at(span, "the value is missing");
     }
-    if message.starts_with("string values must be quoted") {
+    if message.starts_with(BARE_WORD) {
         return problem.at(span, "found a bare word").help("a text stands in quotes");
+    }
+    if message.starts_with("missing comma between array elements") {
+        return problem
+            .at(span, "found this inside of a list; expected `,` or `]`")
+            .help("close the list above with `]`, or put a comma between its items");
     }
     if message.starts_with("key with no value") {
         return problem.at(span, message).help("a setting is written `name = value`");
