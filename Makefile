@@ -87,7 +87,8 @@ install: $(TARGET_DIR)/release/saslgate $(TARGET_DIR)/release/saslgate-pam ## In
 	install -m 0644 systemd/$(DISTRO)/tmpfiles.conf "$(DESTDIR)$(TMPFILESDIR)/saslgate.conf"
 	[ -e "$(DESTDIR)$(PAMDIR)/saslgate" ] || install -m 0644 pam.d/$(DISTRO)/saslgate "$(DESTDIR)$(PAMDIR)"
 	[ -e "$(DESTDIR)$(SYSCONFDIR)/saslgate/saslgate.toml" ] || \
-		install -m 0644 packaging/saslgate.toml "$(DESTDIR)$(SYSCONFDIR)/saslgate"
+		install -m 0644 packaging/host.toml "$(DESTDIR)$(SYSCONFDIR)/saslgate/saslgate.toml"
+	install -m 0644 packaging/saslgate.toml "$(DESTDIR)$(DATADIR)/saslgate.toml.example"
 	@[ -n "$(DESTDIR)" ] || $(MAKE) --no-print-directory activate
 
 # Accounts and directories; no service is started, none enabled.

@@ -135,7 +135,11 @@ install_debian() {
     removals=$(printf '%s\n' "$plan" | sed -n 's/^Remv \([^ ]*\).*/\1/p' | tr '\n' ' ')
     [ -z "$removals" ] || refuse_beside "remove ${removals% }"
     keep_services_down
-    as_root env DEBIAN_FRONTEND=noninteractive $apt install -y --no-install-recommends "$@"
+    log=$(mktemp)
+    if ! as_root env DEBIAN_FRONTEND=noninteractive $apt install -y --no-install-recommends "$@" >"$log" 2>&1; then
+        stop "apt-get install failed; its last words:" "$(tail -n 20 "$log")" "all of them: $log"
+    fi
+    rm -f "$log"
     allow_services
     disable_at_boot "$@"
 }
