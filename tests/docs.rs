@@ -133,16 +133,18 @@ impl Program {
     /// What is wrong with a command line of a document, its program name left out.
     fn complaint(&self, words: &[&str]) -> Option<String> {
         let mut place = Vec::new();
-        for word in words {
+        for word in words.iter().filter(|word| !word.starts_with('-')) {
             place.push((*word).to_owned());
-            if !self.help.contains_key(&place) {
-                place.pop();
-                break;
+            if self.help.contains_key(&place) {
+                continue;
             }
-        }
-        let first = words.iter().find(|word| !word.starts_with('-'));
-        if place.is_empty() && first.is_some_and(|word| word.starts_with(char::is_lowercase)) {
-            return Some("no such command".to_owned());
+            place.pop();
+            // A word in lower case where a command is due; PLACEHOLDERS may stand there.
+            let is_due = !commands_in(&self.help[&place]).is_empty();
+            if is_due && word.starts_with(char::is_lowercase) {
+                return Some(format!("`saslgate {}` has no command {word}", place.join(" ")));
+            }
+            break;
         }
         let help = &self.help[&place];
         words
@@ -238,6 +240,7 @@ fn every_wrong_kind_of_command_is_seen() {
     assert_eq!(program.complaint(&["authd"]), None);
     assert_eq!(program.complaint(&["--version"]), None);
     assert!(program.complaint(&["frobnicate"]).is_some());
+    assert!(program.complaint(&["user", "frobnicate", "alice"]).is_some());
     assert!(program.complaint(&["authd", "--frobnicate"]).is_some());
     assert_eq!(
         invocations("sudo saslgate authd --x # why", "saslgate"),
