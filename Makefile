@@ -83,6 +83,7 @@ install: $(TARGET_DIR)/release/saslgate $(TARGET_DIR)/release/saslgate-pam ## In
 		install -m 0644 $$over/*.conf "$(DESTDIR)$(UNITDIR)/$${over##*/}" || exit 1; \
 	done
 	install -m 0644 packaging/fail2ban/saslgate.conf "$(DESTDIR)$(DATADIR)/fail2ban-filter.conf"
+	install -m 0644 packaging/selinux/saslgate.cil "$(DESTDIR)$(DATADIR)"
 	install -m 0644 systemd/$(DISTRO)/sysusers.conf "$(DESTDIR)$(SYSUSERSDIR)/saslgate.conf"
 	install -m 0644 systemd/$(DISTRO)/tmpfiles.conf "$(DESTDIR)$(TMPFILESDIR)/saslgate.conf"
 	[ -e "$(DESTDIR)$(PAMDIR)/saslgate" ] || install -m 0644 pam.d/$(DISTRO)/saslgate "$(DESTDIR)$(PAMDIR)"

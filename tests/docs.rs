@@ -216,6 +216,50 @@ fn make_targets_in_the_documents_exist() {
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
+/// The ```toml blocks of a document.
+fn configurations(text: &str) -> Vec<String> {
+    let mut block: Option<String> = None;
+    let mut found = Vec::new();
+    for line in text.lines() {
+        match (&mut block, line.trim()) {
+            (None, "```toml") => block = Some(String::new()),
+            (None, _) => {}
+            (Some(_), "```") => found.extend(block.take()),
+            (Some(open), line) => {
+                open.push_str(line);
+                open.push('\n');
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn configurations_in_documents_and_packaging_are_good() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = fs::read_to_string(root().join("packaging/host.toml")).unwrap();
+    // As it is, and with the suggestions in it taken up.
+    let taken_up = host.lines().map(|line| match line.strip_prefix('#') {
+        Some(rest) if !rest.is_empty() && !rest.starts_with(' ') => format!("{rest}\n"),
+        _ => format!("{line}\n"),
+    });
+    let mut all = vec![taken_up.collect(), host];
+    all.extend(documents().iter().flat_map(|(_, text)| configurations(text)));
+    assert!(all.len() > 3, "only {} configurations found", all.len());
+    for (number, text) in all.iter().enumerate() {
+        let path = folder.path().join(format!("{number}.toml"));
+        fs::write(&path, text).unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_saslgate"))
+            .arg("--config")
+            .arg(&path)
+            .arg("check")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{text}\n{said}");
+    }
+}
+
 #[test]
 fn units_start_commands_that_exist() {
     let program = Program::read();
