@@ -189,11 +189,13 @@ fn paths_apart(reading: &Reading) -> Vec<Problem> {
     ];
     let mut problems = Vec::new();
     for (index, (path, file)) in paths.iter().enumerate() {
-        let earlier = paths[..index].iter().find(|(other, taken)| {
-            // The gate is meant to ask at authd's socket.
-            taken.is_some() && taken == file && (*other, *path) != ("authd.socket", "gate.auth")
-        });
+        let is_same = |taken: &Option<&Path>| taken.is_some() && taken == file;
+        let earlier = paths[..index].iter().find(|(_, taken)| is_same(taken));
         let Some((other, _)) = earlier else { continue };
+        // The gate is meant to ask at authd's socket.
+        if (*other, *path) == ("authd.socket", "gate.auth") {
+            continue;
+        }
         let (at, and) = match (reading.site(path, 0), reading.site(other, 0)) {
             (Some(at), and) => (at, and),
             (None, Some(at)) => (at, None),
