@@ -31,6 +31,7 @@ file    /usr/include/security/pam_modules.h      libpam0g-dev         pam-devel
 file    /usr/lib/*/libpam_wrapper.so*|/usr/lib64/libpam_wrapper.so*|/usr/lib/libpam_wrapper.so*  libpam-wrapper  pam_wrapper
 file    /usr/lib/*/security/pam_unix.so|/lib/*/security/pam_unix.so|/usr/lib64/security/pam_unix.so|/usr/lib/security/pam_unix.so  libpam-modules  pam
 command swaks                                    swaks                swaks
+file    /usr/lib/*/perl5/*/Net/SSLeay.pm|/usr/lib64/perl5/vendor_perl/Net/SSLeay.pm|/usr/share/perl5/vendor_perl/Net/SSLeay.pm  libnet-ssleay-perl  perl-Net-SSLeay
 command msmtp                                    msmtp                msmtp
 command curl                                     curl                 curl
 command openssl                                  openssl              openssl
