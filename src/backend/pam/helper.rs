@@ -200,10 +200,9 @@ impl Keeper {
         {
             command.env_remove(name);
         }
-        let child = command.spawn().map_err(|error| HelperError::Spawn {
-            program: self.command.program.clone(),
-            error,
-        })?;
+        let child = command
+            .spawn()
+            .map_err(|error| HelperError::Spawn { program: self.command.program.clone(), error })?;
         info!("started {}: pid={}", self.command.program.display(), child.id());
         Ok(Ward { child, pipe, started: Instant::now() })
     }
@@ -281,4 +280,33 @@ fn end(ward: Ward, patience: Duration) {
     // It may have ended this moment; either way it is gone, and reaped.
     let _ = child.kill();
     let _ = child.wait();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_not_started_again_as_somebody_else() {
+        let name = socket_name().unwrap();
+        let address = SocketAddr::from_abstract_name(&name).unwrap();
+        let (stopped, _stop) = pipe2(OFlag::O_CLOEXEC).unwrap();
+        let mut keeper = Keeper {
+            command: Recipe { program: "/bin/false".into(), arguments: Vec::new() },
+            listener: UnixListener::bind_addr(&address).unwrap(),
+            stopped,
+            patience: Duration::from_secs(10),
+            euid: Uid::from_raw(geteuid().as_raw() + 1),
+        };
+        let first = keeper.start().unwrap();
+        // Comes back, although nobody stops it, and takes the socket with it.
+        keeper.keep(first);
+        let refused = std::os::unix::net::UnixStream::connect_addr(&address).err().unwrap();
+        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+    }
+
+    #[test]
+    fn socket_names_are_never_the_same() {
+        assert_ne!(socket_name().unwrap(), socket_name().unwrap());
+    }
 }

@@ -83,10 +83,9 @@ pub(super) fn meaning(stage: Stage, code: i32) -> Meaning {
         ) => Rejected(BadCredentials),
         // Modules of directories tell of these at either stage.
         (Stage::Authenticate | Stage::Account, code::ACCT_EXPIRED) => Rejected(AccountExpired),
-        (
-            Stage::Authenticate | Stage::Account,
-            code::NEW_AUTHTOK_REQD | code::AUTHTOK_EXPIRED,
-        ) => Rejected(PasswordExpired),
+        (Stage::Authenticate | Stage::Account, code::NEW_AUTHTOK_REQD | code::AUTHTOK_EXPIRED) => {
+            Rejected(PasswordExpired)
+        }
         // The password was right; pam_nologin says AUTH_ERR here, pam_unix
         // USER_UNKNOWN of a user that only another module knows.
         (

@@ -27,7 +27,10 @@ impl AllowList {
         let Self(names) = self;
         if asked.is_empty() {
             let default = names.iter().find(|name| *name == DEFAULT_SERVICE);
-            return default.or_else(|| names.first()).filter(|name| is_fit(name)).map(String::as_str);
+            return default
+                .or_else(|| names.first())
+                .filter(|name| is_fit(name))
+                .map(String::as_str);
         }
         let asked = asked.to_ascii_lowercase();
         let listed = names.iter().find(|name| **name == asked)?;

@@ -16,10 +16,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, pthread_sigmask, signal};
 use nix::sys::socket::{MsgFlags, send};
-use nix::sys::prctl;
 use nix::unistd::{Pid, getpid, getppid, setpgid};
 use tracing::warn;
 use zeroize::Zeroizing;
@@ -162,8 +162,8 @@ impl Worker {
         let mut buffer = Zeroizing::new([0; ipc::HEADER + ipc::MAX_REQUEST]);
         let mut filled = 0;
         loop {
-            let body = ipc::body_len(&buffer[..filled], ipc::MAX_REQUEST)
-                .map_err(io::Error::other)?;
+            let body =
+                ipc::body_len(&buffer[..filled], ipc::MAX_REQUEST).map_err(io::Error::other)?;
             if let Some(frame) = body.map(|len| ipc::HEADER + len).filter(|len| *len <= filled) {
                 let body = &buffer[ipc::HEADER..frame];
                 return ipc::decode_request(body).map(Some).map_err(io::Error::other);
