@@ -111,6 +111,12 @@ impl ConfigSource {
     }
 }
 
+/// Says why a service did not start.
+fn failed(command: &str, error: &dyn std::error::Error) -> ExitCode {
+    eprintln!("saslgate {command}: {error}");
+    ExitCode::FAILURE
+}
+
 fn anstream_eprint(problems: &config::Problems) {
     eprint!("{problems}");
 }

@@ -1,3 +1,5 @@
 //! Composition roots: configuration to objects to tasks to signals, one file per service.
 
+pub mod gate;
 pub mod pam;
+pub mod signals;
