@@ -81,9 +81,12 @@ pub(super) struct Args {
 
 /// Runs the command.
 pub(super) fn run(args: &Args) -> ExitCode {
-    let outcome = tokio::runtime::Runtime::new()
-        .map_err(StageError::Runtime)
-        .and_then(|runtime| runtime.block_on(play(args)));
+    let outcome = tokio::runtime::Runtime::new().map_err(StageError::Runtime).and_then(|runtime| {
+        let outcome = runtime.block_on(play(args));
+        // Told to stop while it hashes a long list of users, it does not hash them all.
+        runtime.shutdown_background();
+        outcome
+    });
     match outcome {
         Ok(code) => code,
         Err(error) => {
