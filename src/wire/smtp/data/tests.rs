@@ -123,10 +123,8 @@ fn after_a_violation_scanning_gives_nothing_more() {
     assert_eq!((out, scanner.bytes()), (b"a".to_vec(), 1));
 }
 
-/// The known malformed ends (CVE-2023-51764, -51765,
-/// -51766, -52354, VU#302671), each of which some server took for the end of
-/// content; the stray byte that gives it away; and whether it is told to be
-/// ambiguous.
+/// The known malformed ends (CVE-2023-51764, -51765, -51766, -52354, VU#302671):
+/// each was the end of content for some server. With the stray byte that gives it away.
 const MALFORMED_ENDS: &[(&[u8], Stray)] = &[
     (b"\n.\r\n", Stray::Lf),
     (b"\n.\n", Stray::Lf),
