@@ -1,14 +1,125 @@
-//! `saslgate user`: Manages users.
+//! `saslgate user`: manages the users of the password store.
+//!
+//! Changes print one line to standard output, errors one to standard error;
+//! a password comes from the terminal or from standard input only. Exit codes:
+//! 0 done, 1 refused (the user exists, does not exist, the passwords differ),
+//! 2 wrong usage, and from sysexits(3) 65 damaged, 66 no store, 74 input or
+//! output, 75 in use, 77 no permission, 78 configuration.
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
+use clap::Subcommand;
+
 use super::ConfigSource;
+use crate::backend::store::StoreError;
+use crate::base::Identity;
+use crate::config::Config;
+
+mod change;
+mod list;
+pub(super) mod password;
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {}
+pub(super) struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Add a user, with a password that is asked for.
+    Add(change::WithPassword),
+    /// Give a user a new password.
+    Passwd(change::WithPassword),
+    /// Remove a user.
+    Del(change::Named),
+    /// Lock an account; its password is kept.
+    Lock(change::Named),
+    /// Unlock an account.
+    Unlock(change::Named),
+    /// List all users.
+    List(list::ListArgs),
+    /// Show one user.
+    Show(list::ShowArgs),
+}
 
 /// Runs the command.
-pub(super) fn run(_args: &Args, _config: &ConfigSource) -> ExitCode {
-    ExitCode::FAILURE
+pub(super) fn run(args: &Args, config: &ConfigSource) -> ExitCode {
+    let config = match config.load_or_explain() {
+        Ok(config) => config,
+        Err(code) => return code,
+    };
+    let outcome = match &args.action {
+        Action::Add(args) => change::add(args, &config),
+        Action::Passwd(args) => change::passwd(args, &config),
+        Action::Del(args) => change::del(args, &config),
+        Action::Lock(args) => change::lock(args, &config),
+        Action::Unlock(args) => change::unlock(args, &config),
+        Action::List(args) => list::list(args, &config),
+        Action::Show(args) => list::show(args, &config),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("saslgate: {error}");
+            error.exit_code()
+        }
+    }
+}
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+enum CommandError {
+    #[error("\"{name}\" is no user: {error}")]
+    Name { name: String, error: crate::base::IdentityError },
+    #[error(transparent)]
+    Password(#[from] password::PasswordError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("standard output: {0}")]
+    Output(#[from] io::Error),
+}
+
+impl CommandError {
+    fn exit_code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Name { .. } | Self::Password(_) => 1,
+            Self::Store(error) => store_exit_code(error),
+            Self::Output(_) => 74,
+        })
+    }
+}
+
+fn store_exit_code(error: &StoreError) -> u8 {
+    match error {
+        StoreError::UserExists(_) | StoreError::NoSuchUser(_) | StoreError::EmptyPassword => 1,
+        StoreError::Missing { .. } | StoreError::NoDirectory { .. } => 66,
+        StoreError::Denied { .. } | StoreError::WrongOwner { .. } | StoreError::TooOpen { .. } => {
+            77
+        }
+        StoreError::Full { .. } | StoreError::Io { .. } | StoreError::Hash(_) => 74,
+        StoreError::Busy { .. } => 75,
+        StoreError::Damaged { .. }
+        | StoreError::BadVerifier { .. }
+        | StoreError::Foreign { .. }
+        | StoreError::Newer { .. }
+        | StoreError::LeftoverLog { .. }
+        | StoreError::Sasldb2 { .. } => 65,
+    }
+}
+
+fn parse_name(name: &str, config: &Config) -> Result<Identity, CommandError> {
+    Identity::parse(name, &config.auth.default_realm)
+        .map_err(|error| CommandError::Name { name: name.escape_debug().to_string(), error })
+}
+
+/// Prints to standard output. A reader that has seen enough (`head`) is no error.
+fn print(text: &str) -> Result<(), CommandError> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        outcome => Ok(outcome?),
+    }
 }

@@ -59,6 +59,12 @@ impl Reply {
         Self { code, lines }
     }
 
+    /// The same text under another code of the same class (421 as 451).
+    #[must_use]
+    pub fn with_code(&self, code: u16) -> Self {
+        Self { code, lines: self.lines.clone() }
+    }
+
     /// Appends the reply as it goes on the wire.
     pub fn write(&self, out: &mut Vec<u8>) {
         let last = self.lines.len() - 1;

@@ -1,0 +1,184 @@
+//! The backend `store`: checks a password against the store.
+//!
+//! The look-up runs on the calling thread and takes microseconds; the hash runs
+//! in the pool. Whatever was found, exactly one hash of the same cost is
+//! computed: for an unknown user, and for one without a password, against a
+//! dummy that no password fits. A locked account is called locked only to
+//! somebody who knows its password.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::error::StoreError;
+use super::file::{self, Creation};
+use super::hash::{Cost, HashError, Verifier};
+use super::keeper::Keeper;
+use super::lookup::{Connections, Found};
+use super::pool::{HashPool, Refused, Worker};
+use super::record::State;
+use super::schema::Patience;
+use super::settings::Settings;
+use crate::auth::{Answer, Attempt, Verification, Verify};
+use crate::base::{Reason, ReasonCode};
+
+/// The password store as authd asks it.
+pub struct PasswordStore {
+    connections: Arc<Connections>,
+    pool: HashPool,
+    keeper: Arc<Keeper>,
+    dummy: Arc<Verifier>,
+}
+
+impl PasswordStore {
+    /// Opens the store and starts its threads. A missing file is made, empty,
+    /// so that a fresh installation starts. Call this as the user that the
+    /// service runs as: the file must belong to it, with mode 0600.
+    ///
+    /// # Errors
+    /// Why the store cannot be used: start-up should fail with it.
+    pub fn start(settings: &Settings) -> Result<Arc<Self>, StoreError> {
+        let cost = Cost::from_settings(settings).map_err(|error| hash_failed(&error))?;
+        if file::create_if_missing(&settings.path)? == Creation::Made {
+            tracing::info!(
+                "made an empty password store {}: add users with \"saslgate user add\"",
+                settings.path.display()
+            );
+        }
+        let connections = Arc::new(Connections::open(&settings.path)?);
+        Ok(Arc::new(Self {
+            pool: HashPool::start(settings, cost)?,
+            keeper: Arc::new(Keeper::start(Arc::clone(&connections))?),
+            dummy: Arc::new(Verifier::dummy(cost).map_err(|error| hash_failed(&error))?),
+            connections,
+        }))
+    }
+
+    /// Hashes begun since the start.
+    #[must_use]
+    pub fn hashes(&self) -> u64 {
+        self.pool.hashes()
+    }
+
+    /// Writes what is not written yet and ends the threads; attempts that wait
+    /// become unavailable. Blocks for as long as the hashes that run. Dropping does the same.
+    pub fn stop(&self) {
+        self.pool.stop();
+        self.keeper.stop();
+    }
+}
+
+impl Verify for PasswordStore {
+    fn name(&self) -> &'static str {
+        "store"
+    }
+
+    fn verify(self: Arc<Self>, attempt: Arc<Attempt>) -> Verification {
+        let found = match self.connections.find(&attempt.identity, Patience::None) {
+            Ok(found) => Lookup::Done(found),
+            // Another process opens or recovers the file this moment: wait where it hurts nobody.
+            Err(StoreError::Busy { .. }) => Lookup::Again(Arc::clone(&self.connections)),
+            Err(error) => return Verification::Ready(Answer::Unavailable(error.reason())),
+        };
+        let judge =
+            Judge { dummy: Arc::clone(&self.dummy), keeper: Arc::clone(&self.keeper), attempt };
+        match self.pool.submit(move |worker| judge.answer(found, worker)) {
+            Ok(answer) => Verification::Pending(Box::pin(await_answer(answer))),
+            Err(refused) => Verification::Ready(Answer::Unavailable(refused.into())),
+        }
+    }
+}
+
+enum Lookup {
+    Done(Option<Found>),
+    Again(Arc<Connections>),
+}
+
+/// One attempt on its way through the pool.
+struct Judge {
+    attempt: Arc<Attempt>,
+    dummy: Arc<Verifier>,
+    keeper: Arc<Keeper>,
+}
+
+impl Judge {
+    fn answer(&self, found: Lookup, worker: &mut Worker<'_>) -> Answer {
+        let found = match found {
+            Lookup::Done(found) => Ok(found),
+            Lookup::Again(connections) => {
+                connections.find(&self.attempt.identity, Patience::Seconds)
+            }
+        };
+        found
+            .and_then(|found| self.judge(found, worker))
+            .unwrap_or_else(|error| Answer::Unavailable(error.reason()))
+    }
+
+    fn judge(&self, found: Option<Found>, worker: &mut Worker<'_>) -> Result<Answer, StoreError> {
+        let Some(Found { state, verifier }) = found else {
+            self.spend(worker)?;
+            return Ok(Answer::Unknown);
+        };
+        let Some(verifier) = verifier else {
+            self.spend(worker)?;
+            return Ok(Answer::Rejected(ReasonCode::BadCredentials.into()));
+        };
+        let verifier = Verifier::parse(&verifier).map_err(|error| self.bad_verifier(&error))?;
+        let is_right = worker
+            .matches(&verifier, &self.attempt.password)
+            .map_err(|error| hash_failed(&error))?;
+        Ok(match (is_right, state) {
+            (false, _) => Answer::Rejected(ReasonCode::BadCredentials.into()),
+            (true, State::Locked) => Answer::Rejected(ReasonCode::AccountLocked.into()),
+            (true, State::Active) => {
+                self.keeper.note_use(&self.attempt.identity);
+                Answer::Accepted { user: None }
+            }
+        })
+    }
+
+    /// Costs what a wrong password costs.
+    fn spend(&self, worker: &mut Worker<'_>) -> Result<(), StoreError> {
+        worker
+            .matches(&self.dummy, &self.attempt.password)
+            .map(drop)
+            .map_err(|error| hash_failed(&error))
+    }
+
+    fn bad_verifier(&self, error: &HashError) -> StoreError {
+        let identity = self.attempt.identity.clone();
+        StoreError::BadVerifier { identity, detail: error.to_string() }
+    }
+}
+
+impl From<Refused> for Reason {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Busy => Self::new(
+                ReasonCode::Busy,
+                "too many passwords wait to be hashed: see store.hash_threads and \
+                 store.max_waiting",
+            ),
+            Refused::Stopping => ReasonCode::Stopping.into(),
+        }
+    }
+}
+
+async fn await_answer(answer: oneshot::Receiver<Answer>) -> Answer {
+    match tokio::time::timeout(DEADLINE, answer).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(_)) => Answer::Unavailable(ReasonCode::Stopping.into()),
+        Err(_) => Answer::Unavailable(Reason::new(
+            ReasonCode::Timeout,
+            "the password waited for a hash thread for too long: see store.hash_threads",
+        )),
+    }
+}
+
+pub(super) fn hash_failed(error: &HashError) -> StoreError {
+    StoreError::Hash(error.to_string())
+}
+
+/// How long an attempt may wait for its hash. A queue that is slower than this is an outage.
+const DEADLINE: Duration = Duration::from_secs(30);

@@ -1,0 +1,81 @@
+//! `saslgate user add|passwd|del|lock|unlock`: one change each.
+
+use super::{CommandError, parse_name, password, print};
+use crate::backend::store::{Access, Store, StoreError};
+use crate::base::{Identity, Secret};
+use crate::config::Config;
+
+/// A command that names a user and needs a password.
+#[derive(Debug, clap::Args)]
+pub(super) struct WithPassword {
+    /// The user: NAME or NAME@REALM.
+    user: String,
+    /// Read the password from standard input, one line, even on a terminal.
+    #[arg(long)]
+    stdin: bool,
+}
+
+/// A command that names a user.
+#[derive(Debug, clap::Args)]
+pub(super) struct Named {
+    /// The user: NAME or NAME@REALM.
+    user: String,
+}
+
+pub(super) fn add(args: &WithPassword, config: &Config) -> Result<(), CommandError> {
+    let identity = parse_name(&args.user, config)?;
+    let mut store = Store::open(&config.store, Access::Create)?;
+    if store.find(&identity)?.is_some() {
+        // Before the password is asked for, not after it was typed twice.
+        return Err(StoreError::UserExists(identity).into());
+    }
+    store.add(&identity, Some(&args.password()?))?;
+    print(&format!("{identity} added\n"))
+}
+
+pub(super) fn passwd(args: &WithPassword, config: &Config) -> Result<(), CommandError> {
+    let identity = parse_name(&args.user, config)?;
+    let mut store = Store::open(&config.store, Access::Existing)?;
+    if store.find(&identity)?.is_none() {
+        return Err(StoreError::NoSuchUser(identity).into());
+    }
+    store.set_password(&identity, &args.password()?)?;
+    print(&format!("{identity} has a new password\n"))
+}
+
+pub(super) fn del(args: &Named, config: &Config) -> Result<(), CommandError> {
+    change(args, config, "deleted", Store::delete)
+}
+
+pub(super) fn lock(args: &Named, config: &Config) -> Result<(), CommandError> {
+    change(args, config, "locked", Store::lock)
+}
+
+pub(super) fn unlock(args: &Named, config: &Config) -> Result<(), CommandError> {
+    change(args, config, "unlocked", Store::unlock)
+}
+
+fn change(
+    args: &Named,
+    config: &Config,
+    done: &str,
+    task: impl FnOnce(&mut Store, &Identity) -> Result<(), StoreError>,
+) -> Result<(), CommandError> {
+    let identity = parse_name(&args.user, config)?;
+    task(&mut Store::open(&config.store, Access::Existing)?, &identity)?;
+    print(&format!("{identity} {done}\n"))
+}
+
+impl WithPassword {
+    fn password(&self) -> Result<Secret, CommandError> {
+        let password = if self.stdin {
+            password::read_line().map_err(password::PasswordError::from)?
+        } else {
+            password::read()?
+        };
+        if password.is_empty() {
+            return Err(StoreError::EmptyPassword.into());
+        }
+        Ok(password)
+    }
+}

@@ -1,0 +1,132 @@
+//! `saslgate user list|show`: tables for people, `--json` for programs.
+//!
+//! Dates in tables are local time, in JSON UTC, both as RFC 3339 writes them.
+
+use comfy_table::{Table, presets};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde::Serialize;
+
+use super::{CommandError, parse_name, print};
+use crate::backend::store::{Access, Moment, Store, StoreError, User};
+use crate::base::Printable;
+use crate::config::Config;
+
+/// Arguments of `list`.
+#[derive(Debug, clap::Args)]
+pub(super) struct ListArgs {
+    /// Print a JSON array, one object a user.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Arguments of `show`.
+#[derive(Debug, clap::Args)]
+pub(super) struct ShowArgs {
+    /// The user: NAME or NAME@REALM.
+    user: String,
+    /// Print a JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn list(args: &ListArgs, config: &Config) -> Result<(), CommandError> {
+    let store = Store::open(&config.store, Access::Existing)?;
+    let users = store.list().collect::<Result<Vec<User>, _>>()?;
+    if args.json {
+        return print_json(&users.iter().map(Record::of).collect::<Vec<_>>());
+    }
+    let mut table = plain_table();
+    table.set_header(["USER", "REALM", "STATE", "MECHANISMS", "CREATED", "CHANGED", "LAST USED"]);
+    for user in &users {
+        table.add_row(fields(user));
+    }
+    print(&rendered(table))
+}
+
+pub(super) fn show(args: &ShowArgs, config: &Config) -> Result<(), CommandError> {
+    let identity = parse_name(&args.user, config)?;
+    let store = Store::open(&config.store, Access::Existing)?;
+    let user = store.find(&identity)?.ok_or(StoreError::NoSuchUser(identity))?;
+    if args.json {
+        return print_json(&Record::of(&user));
+    }
+    let names = ["user", "realm", "state", "mechanisms", "created", "changed", "last used"];
+    let mut table = plain_table();
+    for (name, value) in names.into_iter().zip(fields(&user)) {
+        table.add_row([name.to_owned(), value]);
+    }
+    print(&rendered(table))
+}
+
+/// A user as JSON. The names are a contract.
+#[derive(Serialize)]
+struct Record<'a> {
+    user: &'a str,
+    realm: &'a str,
+    state: &'static str,
+    mechanisms: Vec<&'static str>,
+    created: String,
+    changed: String,
+    last_used: Option<String>,
+}
+
+impl<'a> Record<'a> {
+    fn of(user: &'a User) -> Self {
+        Self {
+            user: user.identity.user(),
+            realm: user.identity.realm(),
+            state: user.state.as_str(),
+            mechanisms: user.mechanisms(),
+            created: utc(user.created),
+            changed: utc(user.changed),
+            last_used: user.last_used.map(utc),
+        }
+    }
+}
+
+fn fields(user: &User) -> [String; 7] {
+    let mechanisms = user.mechanisms();
+    [
+        Printable::from(user.identity.user()).to_string(),
+        Printable::from(user.identity.realm()).to_string(),
+        user.state.as_str().to_owned(),
+        if mechanisms.is_empty() { "none".to_owned() } else { mechanisms.join(" ") },
+        local(user.created),
+        local(user.changed),
+        user.last_used.map_or_else(|| "never".to_owned(), local),
+    ]
+}
+
+fn utc(moment: Moment) -> String {
+    timestamp(moment).to_string()
+}
+
+fn local(moment: Moment) -> String {
+    let zoned = timestamp(moment).to_zoned(TimeZone::system());
+    zoned.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
+}
+
+/// A date that no calendar has (only a foreign hand writes one) becomes 1970.
+fn timestamp(moment: Moment) -> Timestamp {
+    Timestamp::from_second(moment.unix()).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+fn plain_table() -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    table
+}
+
+/// Columns two blanks apart, without blanks around the whole.
+fn rendered(mut table: Table) -> String {
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 1));
+    }
+    format!("{}\n", table.trim_fmt())
+}
+
+fn print_json(value: &impl Serialize) -> Result<(), CommandError> {
+    let text = serde_json::to_string_pretty(value).map_err(std::io::Error::from)?;
+    print(&format!("{text}\n"))
+}

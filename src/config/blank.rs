@@ -1,0 +1,103 @@
+//! The configuration before any default is applied.
+//!
+//! Nothing here is a default: those are in `keys`, which sets every field.
+//! What stands here is empty, zero or the other choice, so that a field without
+//! a key shows in the tests; except for the two names that come from the host.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::Config;
+use crate::gate::{AuthSource, BackendSettings, BackendTls, BareNewlines, Limits, Timeouts};
+use crate::ops::log::{Level, Target};
+use crate::server::saslauthd::UnavailableReply;
+use crate::{auth, backend, gate, ops, server};
+
+/// A blank for a host called `fqdn`.
+pub(super) fn config(fqdn: &str) -> Config {
+    Config {
+        service_user: None,
+        auth: auth::Settings {
+            backends: Vec::new(),
+            default_realm: fqdn.to_owned(),
+            floor: Duration::ZERO,
+        },
+        saslauthd: saslauthd(),
+        pam: pam(),
+        store: backend::store::Settings {
+            path: PathBuf::new(),
+            memory_kib: 0,
+            iterations: 0,
+            lanes: 0,
+            hash_threads: 0,
+            max_waiting: 0,
+        },
+        gate: gate(fqdn),
+        tls: None,
+        log: ops::log::Settings { level: Level::Error, target: Target::Stderr },
+    }
+}
+
+fn saslauthd() -> server::saslauthd::Settings {
+    server::saslauthd::Settings {
+        socket: PathBuf::new(),
+        socket_mode: 0,
+        socket_owner: None,
+        directory_mode: 0,
+        max_connections: 0,
+        request_timeout: Duration::ZERO,
+        unavailable: UnavailableReply::No,
+    }
+}
+
+fn pam() -> backend::pam::Settings {
+    backend::pam::Settings {
+        socket: None,
+        services: Vec::new(),
+        user: backend::pam::UserForm::Full,
+        timeout: Duration::ZERO,
+        max_workers: 0,
+        max_waiting: 0,
+        idle_timeout: Duration::ZERO,
+        requests_per_worker: 0,
+        service_dir: None,
+    }
+}
+
+fn gate(fqdn: &str) -> gate::Settings {
+    gate::Settings {
+        hostname: fqdn.to_owned(),
+        listeners: Vec::new(),
+        backend: BackendSettings {
+            address: String::new(),
+            tls: BackendTls::Starttls,
+            ca_file: None,
+            server_name: None,
+            probe_interval: Duration::ZERO,
+        },
+        auth: AuthSource::Saslauthd(PathBuf::new()),
+        mechanisms: Vec::new(),
+        bare_newlines: BareNewlines::Normalize,
+        limits: Limits {
+            message_bytes: 0,
+            recipients: 0,
+            line_bytes: 0,
+            errors: 0,
+            auth_failures: 0,
+            commands: 0,
+            sessions: 0,
+            sessions_per_address: 0,
+        },
+        timeouts: Timeouts {
+            command: Duration::ZERO,
+            data_block: Duration::ZERO,
+            handshake: Duration::ZERO,
+            auth: Duration::ZERO,
+            connect: Duration::ZERO,
+            reply: Duration::ZERO,
+            data_init: Duration::ZERO,
+            data_final: Duration::ZERO,
+            session: Duration::ZERO,
+        },
+    }
+}
