@@ -1,11 +1,6 @@
 //! Real mail clients, the gate, real sendmail: what was sent is what arrives.
 //! And sendmail alone, with our authd in the place of saslauthd.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test that cannot go on fails"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod support;
 

@@ -1,5 +1,4 @@
 //! `saslgate try` as a program: sets up, delivers, serves, cleans up.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod support;
 

@@ -121,9 +121,11 @@ impl Stage {
         // A backend that is down is no reason to wait for ever: the gate says so to the client.
         let _ = tokio::time::timeout(PROBE, gate.backend_known()).await;
         guard.disarm();
+        // In the order of the configuration, which Plan wrote with these two.
+        let [starttls, implicit] = [0, 1].map(|index| gate.listeners[index]);
         Ok(Self {
-            starttls: gate.listeners[0],
-            implicit: gate.listeners[1],
+            starttls,
+            implicit,
             backend,
             maildir,
             client: ClientTls::load(Some(&pair.certificate), REALM)?,
