@@ -2,6 +2,12 @@
 //! child processes; and the gate's neighbours as threads of the test. Each test
 //! program takes the part it needs.
 #![allow(dead_code, reason = "each test program uses a part of it")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on fails"
+)]
 
 pub(crate) mod fake_authd;
 pub(crate) mod gate;

@@ -2,9 +2,11 @@
 //!
 //! Today the client of a saslauthd socket, our authd's or Cyrus's; it runs
 //! PLAIN and LOGIN on this side and carries the password over. Called by the
-//! gate through [`crate::auth::Mechanisms`] and by `testsaslauthd`'s kin.
+//! gate through [`crate::auth::Mechanisms`].
 
 mod mechanisms;
 mod saslauthd;
+#[cfg(test)]
+mod tests;
 
 pub use saslauthd::Saslauthd;

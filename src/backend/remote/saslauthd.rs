@@ -6,7 +6,7 @@
 //! drains it unread (observed), so it is safe with both.
 //!
 //! Unlike libsasl2 it keeps a deadline, and tells "no" from "could not ask":
-//! whatever is not a complete reply is *unavailable*.
+//! whatever is neither `OK` nor `NO` is *unavailable*.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,11 +14,14 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::auth::Answer;
 use crate::base::{Identity, IdentityError, Origin, Printable, Reason, ReasonCode, Secret};
 use crate::wire::saslauthd::{ClientAddress, Credentials, MAX_REPLY_BYTES, ReplyWord, ServerReply};
+
+/// Pause before connecting again to a socket whose backlog is full.
+const RETRY: Duration = Duration::from_millis(10);
 
 /// A saslauthd to ask. Cheap to clone; holds no connection.
 #[derive(Debug, Clone)]
@@ -60,7 +63,7 @@ impl Saslauthd {
             return Answer::Rejected(Reason::new(ReasonCode::Malformed, detail));
         };
         match timeout(self.limit, self.exchange(&request)).await {
-            Ok(Ok(reply)) => sort(&reply),
+            Ok(Ok(reply)) => self.sort(&reply),
             Ok(Err(error)) => self.unavailable(&error),
             Err(_) => Answer::Unavailable(Reason::new(
                 ReasonCode::Timeout,
@@ -70,7 +73,7 @@ impl Saslauthd {
     }
 
     async fn exchange(&self, request: &[u8]) -> io::Result<ServerReply> {
-        let mut stream = UnixStream::connect(&self.socket).await?;
+        let mut stream = self.connect().await?;
         // A server that refuses early closes its reading side; its reply is there all the same.
         let _ = stream.write_all(request).await;
         let mut bytes = Vec::with_capacity(64);
@@ -82,6 +85,33 @@ impl Saslauthd {
             if (&mut stream).take(room).read_buf(&mut bytes).await? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
+        }
+    }
+
+    async fn connect(&self) -> io::Result<UnixStream> {
+        loop {
+            match UnixStream::connect(&self.socket).await {
+                // The backlog is full (32 of the original's): it will have room, or time is up.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => sleep(RETRY).await,
+                connected => return connected,
+            }
+        }
+    }
+
+    fn sort(&self, reply: &ServerReply) -> Answer {
+        let reason = Printable(&reply.reason).to_string();
+        match reply.word {
+            ReplyWord::Ok => Answer::Accepted { user: None },
+            ReplyWord::No if reason.is_empty() => {
+                Answer::Rejected(ReasonCode::BadCredentials.into())
+            }
+            ReplyWord::No => Answer::Rejected(Reason::new(ReasonCode::BadCredentials, reason)),
+            // libsasl2 takes it for a wrong password; a peer that speaks
+            // something else has said nothing about a password.
+            ReplyWord::Other => Answer::Unavailable(Reason::new(
+                ReasonCode::BackendDown,
+                format!("{} said neither OK nor NO: is it a saslauthd?", self.socket.display()),
+            )),
         }
     }
 
@@ -123,15 +153,5 @@ impl Claim {
         let (login, realm) = name.rsplit_once('@').unwrap_or((name, ""));
         let claim = Self { login: login.to_owned(), realm: realm.to_owned() };
         Ok((claim, identity))
-    }
-}
-
-fn sort(reply: &ServerReply) -> Answer {
-    let reason = Printable(&reply.reason).to_string();
-    match reply.word {
-        ReplyWord::Ok => Answer::Accepted { user: None },
-        // Every other word means "no" to libsasl2 as well.
-        _ if reason.is_empty() => Answer::Rejected(ReasonCode::BadCredentials.into()),
-        _ => Answer::Rejected(Reason::new(ReasonCode::BadCredentials, reason)),
     }
 }

@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use super::bounds::{LONGEST_LOCAL, SHORTEST};
-use super::{Form, Key, Section};
+use super::{Choice, Form, Key, Kind, Section};
 use crate::config::forms::{self, account, mode, owner, realm, socket};
-use crate::config::kind::{Choice, Kind};
 use crate::server::saslauthd::UnavailableReply;
 
 pub(super) const SECTION: Section = Section {
@@ -127,8 +126,7 @@ pub(super) const SECTION: Section = Section {
             },
             default: Some("\"\""),
             text: "Realm of a login that names none: alice becomes alice@REALM. Empty is the full \
-                   name of this host, as in a sasldb that was made with saslpasswd2. Set it to \
-                   your mail domain if users log in without one.",
+                   name of this host. Set it to your mail domain if users log in without one.",
         },
         Key {
             name: "floor",
