@@ -16,6 +16,7 @@ use crate::sys;
 
 mod authd;
 mod check;
+mod check_host;
 mod compat;
 mod gate;
 mod pam;
@@ -118,5 +119,5 @@ fn failed(command: &str, error: &dyn std::error::Error) -> ExitCode {
 }
 
 fn anstream_eprint(problems: &config::Problems) {
-    eprint!("{problems}");
+    eprint!("{}", problems.render(check::look(&std::io::stderr())));
 }

@@ -67,3 +67,54 @@ impl Login {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::MAX_SECRET_BYTES;
+
+    /// Runs the machine over these responses; gives what it said, in words.
+    fn run(responses: &[Option<&[u8]>]) -> Vec<String> {
+        let mut login = Login::new();
+        let say = |next| match next {
+            Next::Challenge(text) => String::from_utf8(text).unwrap(),
+            Next::Credentials { authzid, authcid, password } => {
+                format!("[{authzid}] {authcid} / {}", String::from_utf8_lossy(password.expose()))
+            }
+            Next::Failed(error) => format!("{error:?}"),
+        };
+        responses.iter().map(|response| say(login.step(*response))).collect()
+    }
+
+    #[test]
+    fn asks_for_name_and_password() {
+        assert_eq!(
+            run(&[None, Some(b"alice"), Some(b"s3cret"), Some(b"again")]),
+            ["Username:", "Password:", "[] alice / s3cret", "Unexpected"]
+        );
+    }
+
+    #[test]
+    fn takes_an_initial_response_for_the_name() {
+        assert_eq!(run(&[Some(b"alice"), Some(b"s3cret")]), ["Password:", "[] alice / s3cret"]);
+        assert_eq!(run(&[Some(b""), Some(b"alice")]), ["Username:", "Password:"]);
+    }
+
+    #[test]
+    fn says_what_is_missing_or_wrong() {
+        assert_eq!(run(&[None, Some(b"")]), ["Username:", "EmptyName"]);
+        assert_eq!(run(&[Some(b"a"), Some(b"")]), ["Password:", "EmptyPassword"]);
+        assert_eq!(run(&[Some(b"a\0b"), None]), ["Malformed", "Unexpected"]);
+        assert_eq!(run(&[Some(b"a"), Some(b"p\0q")]), ["Password:", "Malformed"]);
+        assert_eq!(run(&[Some(b"\xff")]), ["NotUtf8"]);
+        assert_eq!(run(&[None, None]), ["Username:", "Unexpected"]);
+        assert_eq!(run(&[Some(&[b'x'; 1281])]), ["TooLong"]);
+        let endless = [b'p'; MAX_SECRET_BYTES + 1];
+        assert_eq!(run(&[Some(b"a"), Some(&endless)]), ["Password:", "TooLong"]);
+    }
+
+    #[test]
+    fn a_failure_ends_the_exchange() {
+        assert_eq!(run(&[Some(b"\xff"), Some(b"alice")]), ["NotUtf8", "Unexpected"]);
+    }
+}

@@ -164,3 +164,36 @@ fn read_password(bytes: &[u8]) -> Result<Secret, SaslError> {
     }
     Ok(Secret::copied_from(bytes)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mechanisms_are_found_by_name_in_any_case() {
+        assert_eq!(Mechanism::from_name("plain"), Some(Mechanism::Plain));
+        assert_eq!(Mechanism::from_name("LoGiN"), Some(Mechanism::Login));
+        assert_eq!(Mechanism::from_name("SCRAM-SHA-256"), None);
+        assert_eq!(Mechanism::from_name(""), None);
+        for mechanism in [Mechanism::Plain, Mechanism::Login] {
+            assert_eq!(Mechanism::from_name(mechanism.name()), Some(mechanism));
+        }
+    }
+
+    #[test]
+    fn a_machine_runs_its_mechanism() {
+        let challenge = |mechanism: Mechanism| match mechanism.start().step(None) {
+            Next::Challenge(text) => text,
+            _ => panic!("no challenge"),
+        };
+        assert_eq!(challenge(Mechanism::Plain), b"");
+        assert_eq!(challenge(Mechanism::Login), b"Username:");
+    }
+
+    #[test]
+    fn each_error_has_its_code_for_the_log() {
+        assert_eq!(SaslError::EmptyName.code(), ReasonCode::EmptyLogin);
+        assert_eq!(SaslError::EmptyPassword.code(), ReasonCode::EmptyPassword);
+        assert_eq!(SaslError::TooLong.code(), ReasonCode::Malformed);
+    }
+}

@@ -118,3 +118,82 @@ fn decode(text: &[u8]) -> Result<Zeroizing<Vec<u8>>, AuthError> {
     plain.truncate(length);
     Ok(plain)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn initial(text: &[u8]) -> Result<Vec<u8>, AuthError> {
+        decode_initial(text).map(|plain| plain.to_vec())
+    }
+
+    fn response(line: &[u8]) -> Result<Option<Vec<u8>>, AuthError> {
+        decode_response(line).map(|response| match response {
+            Response::Data(plain) => Some(plain.to_vec()),
+            Response::Cancel => None,
+        })
+    }
+
+    fn written(reply: &Reply) -> Vec<u8> {
+        let mut out = Vec::new();
+        reply.write(&mut out);
+        out
+    }
+
+    #[test]
+    fn an_initial_response_is_base64_or_an_equals_sign() {
+        assert_eq!(initial(b"AGEAYg=="), Ok(b"\0a\0b".to_vec()));
+        assert_eq!(initial(b"="), Ok(Vec::new()));
+        for bad in
+            [&b"*"[..], b"==", b"A", b"AGEAYg", b"AGEAYg=", b"AGE AYg==", b"!!!!", b"AGEAYh=="]
+        {
+            assert_eq!(initial(bad), Err(AuthError::Base64), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_response_line_is_base64_or_nothing_or_an_asterisk() {
+        assert_eq!(response(b"AGEAYg=="), Ok(Some(b"\0a\0b".to_vec())));
+        assert_eq!(response(b""), Ok(Some(Vec::new())));
+        assert_eq!(response(b"*"), Ok(None));
+        for bad in [&b"="[..], b"**", b" *", b"\xff\xff\xff\xff"] {
+            assert_eq!(response(bad), Err(AuthError::Base64), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn the_longest_line_still_counts() {
+        assert_eq!(response(&[b'A'; MAX_TEXT_BYTES - 2]).unwrap().unwrap().len(), 9213);
+        assert_eq!(response(&[b'A'; MAX_TEXT_BYTES + 1]), Err(AuthError::TooLong));
+    }
+
+    #[test]
+    fn challenges_and_errors_are_replies() {
+        assert_eq!(written(&challenge(b"Username:")), b"334 VXNlcm5hbWU6\r\n");
+        assert_eq!(written(&challenge(b"Password:")), b"334 UGFzc3dvcmQ6\r\n");
+        assert_eq!(written(&challenge(b"")), b"334 \r\n");
+        assert_eq!(written(&cancelled()), b"501 5.7.0 Authentication cancelled\r\n");
+        assert_eq!(AuthError::Base64.reply().code, 501);
+        assert_eq!(AuthError::TooLong.reply().code, 500);
+    }
+
+    #[test]
+    fn mutations_never_panic() {
+        let good = b"AGFsaWNlAHMzY3JldA==";
+        for at in 0..good.len() {
+            assert_eq!(initial(&good[..at]).is_ok(), at % 4 == 0, "cut at {at}");
+            for byte in 0..=255 {
+                let mut text = good.to_vec();
+                text[at] = byte;
+                if let Ok(plain) = initial(&text) {
+                    assert_eq!(STANDARD.encode(plain).as_bytes(), text, "two texts for one secret");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_secret_is_not_shown() {
+        assert_eq!(format!("{:?}", Encoded::copied_from(b"AGEAYg==")), "Encoded(8 bytes)");
+    }
+}

@@ -107,3 +107,89 @@ impl Capabilities {
         .collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sendmail() -> Reply {
+        Reply::multiline(
+            250,
+            "",
+            [
+                "mx.gate.test Hello localhost [127.0.0.1], pleased to meet you",
+                "ENHANCEDSTATUSCODES",
+                "PIPELINING",
+                "EXPN",
+                "VERB",
+                "8BITMIME",
+                "SIZE 36700160",
+                "DSN",
+                "ETRN",
+                "AUTH LOGIN PLAIN",
+                "STARTTLS",
+                "DELIVERBY",
+                "HELP",
+            ],
+        )
+    }
+
+    fn announced(line: &str) -> Capabilities {
+        Capabilities::parse(&Reply::multiline(250, "", ["host", line]))
+    }
+
+    #[test]
+    fn reads_what_sendmail_says() {
+        let expected = Capabilities {
+            pipelining: true,
+            size: Some(36_700_160),
+            eight_bit_mime: true,
+            dsn: true,
+            enhanced_status_codes: true,
+            smtputf8: false,
+            starttls: true,
+            auth: vec!["LOGIN".to_owned(), "PLAIN".to_owned()],
+        };
+        assert_eq!(Capabilities::parse(&sendmail()), expected);
+    }
+
+    #[test]
+    fn takes_odd_spellings_and_leaves_the_unknown() {
+        assert_eq!(announced("size").size, Some(0));
+        assert_eq!(announced("SIZE 0").size, Some(0));
+        assert_eq!(announced("SIZE lots").size, Some(0));
+        assert_eq!(announced("auth=login plain Login").auth, ["LOGIN", "PLAIN"]);
+        assert_eq!(announced("SmtpUtf8 x"), Capabilities { smtputf8: true, ..Default::default() });
+        assert_eq!(announced("CHUNKING"), Capabilities::default());
+        assert_eq!(announced("\u{fffd}"), Capabilities::default());
+    }
+
+    #[test]
+    fn the_first_line_and_refusals_announce_nothing() {
+        let named_so = Reply::new(250, "", "PIPELINING is my host name");
+        assert_eq!(Capabilities::parse(&named_so), Capabilities::default());
+        let refusal = Reply::multiline(550, "", ["x", "PIPELINING"]);
+        assert_eq!(Capabilities::parse(&refusal), Capabilities::default());
+    }
+
+    #[test]
+    fn offers_what_both_can_do() {
+        let backend = Capabilities::parse(&sendmail());
+        assert_eq!(
+            backend.offered(1000).keywords(),
+            ["ENHANCEDSTATUSCODES", "PIPELINING", "8BITMIME", "SIZE 1000", "DSN"]
+        );
+        assert_eq!(backend.offered(u64::MAX).size, Some(36_700_160));
+        assert_eq!(backend.offered(0).size, Some(36_700_160));
+        assert_eq!(announced("SIZE").offered(7).size, Some(7));
+        assert_eq!(announced("SIZE").offered(0).keywords(), ["SIZE"]);
+        assert_eq!(announced("DSN").offered(7).size, None);
+    }
+
+    #[test]
+    fn what_we_announce_reads_back() {
+        let full = Capabilities { smtputf8: true, ..Capabilities::parse(&sendmail()) };
+        let lines = [vec!["gate Hello".to_owned()], full.keywords()].concat();
+        assert_eq!(Capabilities::parse(&Reply::multiline(250, "", lines)), full);
+    }
+}

@@ -276,3 +276,161 @@ fn is_literal(text: &str) -> bool {
         _ => text.parse::<Ipv4Addr>().is_ok(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str, direction: Direction) -> Result<String, PathError> {
+        Path::parse(text.as_bytes(), direction).map(|(path, rest)| {
+            assert_eq!(rest, b"", "{text}");
+            path.to_string()
+        })
+    }
+
+    fn reverse(text: &str) -> Result<String, PathError> {
+        parse(text, Direction::Reverse)
+    }
+
+    fn forward(text: &str) -> Result<String, PathError> {
+        parse(text, Direction::Forward)
+    }
+
+    #[test]
+    fn legal_paths_come_out_as_they_went_in() {
+        for text in [
+            "<a@b>",
+            "<first.last+tag@example.org>",
+            "<!#$%&'*+-/=?^_`{|}~@example.org>",
+            "<\"a b\"@example.org>",
+            "<\"a\\\"b\\\\c@d>,<e\"@example.org>",
+            "<\"\"@example.org>",
+            "<a@[192.0.2.1]>",
+            "<a@[IPv6:2001:db8::1]>",
+            "<a@[ipv6:::1]>",
+            "<root@web_01.internal>",
+            "<a@xn--exmple-cua.org>",
+            "<j\u{f6}rg@ex\u{e4}mple.org>",
+            "<\"j\u{f6} rg\"@example.org>",
+            "<a@1.2.3.4>",
+        ] {
+            assert_eq!(reverse(text).as_deref(), Ok(text));
+            assert_eq!(forward(text).as_deref(), Ok(text));
+        }
+    }
+
+    #[test]
+    fn null_is_a_sender_and_postmaster_a_recipient() {
+        assert_eq!(reverse("<>").as_deref(), Ok("<>"));
+        assert_eq!(forward("<>"), Err(PathError::Empty));
+        assert_eq!(forward("<Postmaster>").as_deref(), Ok("<Postmaster>"));
+        assert_eq!(reverse("<postmaster>"), Err(PathError::NoDomain));
+        assert_eq!(forward("<bob>"), Err(PathError::NoDomain));
+        assert!(Path::null().is_null());
+        assert_eq!(Path::null().domain(), None);
+    }
+
+    #[test]
+    fn a_source_route_is_forgotten() {
+        assert_eq!(forward("<@a,@b.c:bob@gate.test>").as_deref(), Ok("<bob@gate.test>"));
+        assert_eq!(forward("<@[192.0.2.1]:bob@gate.test>").as_deref(), Ok("<bob@gate.test>"));
+        for bad in ["<@a,b:x@y>", "<@:x@y>", "<@a x@y>", "<@a,@:x@y>", "<@a:>", "<@a:postmaster>"] {
+            assert_eq!(forward(bad), Err(PathError::BadRoute), "{bad}");
+        }
+        assert_eq!(reverse("<@a:>"), Err(PathError::BadRoute));
+        assert_eq!(reverse("<@a>"), Err(PathError::BadRoute));
+    }
+
+    #[test]
+    fn knows_the_parts() {
+        let (path, rest) = Path::parse(b"<\"a@b\"@C.d> SIZE=1", Direction::Reverse).unwrap();
+        assert_eq!((path.local(), path.domain()), ("\"a@b\"", Some("C.d")));
+        assert_eq!(path.address(), "\"a@b\"@C.d");
+        assert_eq!(rest, b" SIZE=1");
+        assert!(!path.needs_smtputf8());
+        let (path, _) = Path::parse("<a@\u{e4}.de>".as_bytes(), Direction::Forward).unwrap();
+        assert!(path.needs_smtputf8());
+    }
+
+    #[test]
+    fn refuses_what_a_lenient_mta_would_take() {
+        use PathError::{BadDomain, BadLiteral, BadLocal, NoBracket, Unterminated};
+        for (text, error) in [
+            ("a@b", NoBracket),
+            ("", NoBracket),
+            ("Bob <a@b>", NoBracket),
+            ("<a@b", Unterminated),
+            ("<a@b,c@d>", Unterminated),
+            ("<a@b@c>", Unterminated),
+            ("<a@b >", Unterminated),
+            ("<a b@c>", Unterminated),
+            ("< a@b>", BadLocal),
+            ("<a@b;x>", Unterminated),
+            ("<a@b(comment)>", Unterminated),
+            ("<\"a\"b@c>", Unterminated),
+            ("<\"a>", BadLocal),
+            ("<\"a\tb\"@c>", BadLocal),
+            ("<.a@b>", BadLocal),
+            ("<a.@b>", BadLocal),
+            ("<a..b@c>", BadLocal),
+            ("<a@>", BadDomain),
+            ("<a@b.>", BadDomain),
+            ("<a@.b>", BadDomain),
+            ("<a@b..c>", BadDomain),
+            ("<a@-b>", BadDomain),
+            ("<a@b->", BadDomain),
+            ("<a@[1.2.3]>", BadLiteral),
+            ("<a@[1.2.3.4>", BadLiteral),
+            ("<a@[2001:db8::1]>", BadLiteral),
+            ("<a@[IPv6:1.2.3.4]>", BadLiteral),
+            ("<a@[IPv6:fe80::1%eth0]>", BadLiteral),
+            ("<a@[tag:x]>", BadLiteral),
+            ("<a\u{85}b@c>", Unterminated),
+            ("<a\u{2028}b@c>", Unterminated),
+        ] {
+            assert_eq!(reverse(text), Err(error), "{text}");
+        }
+        assert_eq!(forward("<@b>"), Err(PathError::BadRoute));
+    }
+
+    #[test]
+    fn bytes_that_are_not_utf8_count_only_inside() {
+        let parse = |text: &[u8]| Path::parse(text, Direction::Reverse).map(|(path, _)| path);
+        assert_eq!(parse(b"<j\xf6rg@b>"), Err(PathError::NotUtf8));
+        assert_eq!(parse(b"<a@b\xff>"), Err(PathError::NotUtf8));
+        assert_eq!(parse(b"\xff<a@b>"), Err(PathError::NotUtf8));
+        assert_eq!(parse(b"<a@b> X=\xff").unwrap().to_string(), "<a@b>");
+    }
+
+    #[test]
+    fn bounds_domain_label_and_path() {
+        let label = "d".repeat(63);
+        assert!(forward(&format!("<a@{label}.org>")).is_ok());
+        assert_eq!(forward(&format!("<a@{label}d.org>")), Err(PathError::BadDomain));
+        let domain = [label.as_str(); 4].join(".");
+        assert_eq!(domain.len(), MAX_DOMAIN_BYTES);
+        assert_eq!(forward(&format!("<a@{domain}>")), Err(PathError::TooLong));
+        assert_eq!(forward(&format!("<a@{domain}.e>")), Err(PathError::BadDomain));
+        let local = "l".repeat(MAX_PATH_BYTES - "<@b.c>".len());
+        assert!(forward(&format!("<{local}@b.c>")).is_ok());
+        assert_eq!(forward(&format!("<l{local}@b.c>")), Err(PathError::TooLong));
+    }
+
+    #[test]
+    fn truncations_and_mutations_never_give_what_does_not_read_back() {
+        let good = "<@r:\"a \\\"b\"@[IPv6:2001:db8::1]>".as_bytes();
+        for end in 0..good.len() {
+            assert!(Path::parse(&good[..end], Direction::Reverse).is_err(), "cut at {end}");
+        }
+        for at in 0..good.len() {
+            for byte in 0..=255 {
+                let mut text = good.to_vec();
+                text[at] = byte;
+                if let Ok((path, _)) = Path::parse(&text, Direction::Reverse) {
+                    let again = reverse(&path.to_string());
+                    assert_eq!(again, Ok(path.to_string()), "byte {byte} at {at}");
+                }
+            }
+        }
+    }
+}

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use super::TARGET;
 use super::text::{Client, Value, Xtext};
 use crate::base::{Printable, Reason, ReasonCode};
+use crate::ops::log::EVENT;
 
 /// One AUTH command that came to an end.
 #[derive(Debug, Clone, Copy)]
@@ -33,7 +33,7 @@ pub enum AuthOutcome<'a> {
 
 /// Records the outcome of an AUTH command.
 pub fn auth(event: &AuthEvent<'_>) {
-    tracing::info!(target: TARGET, "{event}");
+    tracing::info!(target: EVENT, "{event}");
 }
 
 impl fmt::Display for AuthEvent<'_> {

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::TARGET;
 use super::text::{Client, TlsFacts, Value, Xtext, queue_id};
 use crate::base::Printable;
+use crate::ops::log::EVENT;
 
 /// Recipients are listed until the list has this many bytes; the rest is counted.
 const MAX_LIST_BYTES: usize = 8 * 1024;
@@ -68,7 +68,7 @@ impl MessageOutcome {
 
 /// Records what became of a message.
 pub fn message(event: &MessageEvent<'_>) {
-    tracing::info!(target: TARGET, "{event}");
+    tracing::info!(target: EVENT, "{event}");
 }
 
 impl fmt::Display for MessageEvent<'_> {

@@ -36,6 +36,3 @@ pub use session::{
     tls_failed, tls_started,
 };
 pub use text::{Client, TlsFacts, queue_id};
-
-/// The target of every event. Diagnostics (debug) go to the module's own target.
-const TARGET: &str = "saslgate::event";

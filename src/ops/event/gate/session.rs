@@ -4,13 +4,13 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::TARGET;
 use super::text::{Client, TlsFacts, Value};
 use crate::base::Printable;
+use crate::ops::log::EVENT;
 
 /// Records that TLS is on with a client.
 pub fn tls_started(client: &Client<'_>, tls: &TlsFacts<'_>) {
-    tracing::info!(target: TARGET, "{}", TlsStarted { side: "server", relay: client, tls });
+    tracing::info!(target: EVENT, "{}", TlsStarted { side: "server", relay: client, tls });
 }
 
 /// Notes that TLS is on with the backend at `address`, at debug.
@@ -45,7 +45,7 @@ pub struct TlsFailure<'a> {
 
 /// Records a failed handshake, in sendmail's form.
 pub fn tls_failed(event: &TlsFailure<'_>) {
-    tracing::info!(target: TARGET, "{event}");
+    tracing::info!(target: EVENT, "{event}");
 }
 
 impl fmt::Display for TlsFailure<'_> {
@@ -102,7 +102,7 @@ impl Rejection {
 /// Records that we refused a session or cut it off, with the reply the client got.
 pub fn rejected(client: &Client<'_>, why: Rejection, reply: &str) {
     let (why, reply) = (why.as_str(), Printable::from(reply));
-    tracing::info!(target: TARGET, "rejected: relay={client}, reason={why}, reply=\"{reply}\"");
+    tracing::info!(target: EVENT, "rejected: relay={client}, reason={why}, reply=\"{reply}\"");
 }
 
 /// A session that is over.

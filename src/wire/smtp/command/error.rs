@@ -7,7 +7,7 @@ use super::super::reply::Reply;
 /// client's text is carried is printable ASCII and short.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CommandError {
-    /// A line of blanks.
+    /// Nothing, or a blank, where the verb should start.
     Empty,
     /// A control character other than TAB.
     ControlCharacter,
