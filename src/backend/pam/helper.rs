@@ -29,6 +29,7 @@ use nix::unistd::{Uid, geteuid, pipe2};
 use tracing::{error, info, warn};
 
 use super::settings::Settings;
+use crate::ops::log;
 
 /// Pause before the first restart; doubles with each that follows soon.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -46,6 +47,8 @@ pub struct HelperOptions {
     pub program: PathBuf,
     /// Uid that authd will have when it asks, if not the present one.
     pub peer_uid: Option<u32>,
+    /// How it logs, to our standard error.
+    pub log: log::Settings,
 }
 
 impl HelperOptions {
@@ -53,11 +56,11 @@ impl HelperOptions {
     ///
     /// # Errors
     /// [`HelperError::NotFound`] if there is none.
-    pub fn beside_us(peer_uid: Option<u32>) -> Result<Self, HelperError> {
+    pub fn beside_us(peer_uid: Option<u32>, log: log::Settings) -> Result<Self, HelperError> {
         let us = std::env::current_exe().map_err(HelperError::Socket)?;
         let program = us.with_file_name("saslgate-pam");
         if program.is_file() {
-            Ok(Self { program, peer_uid })
+            Ok(Self { program, peer_uid, log })
         } else {
             Err(HelperError::NotFound(program))
         }
@@ -162,7 +165,26 @@ impl Recipe {
         if let Some(uid) = options.peer_uid {
             flag("--peer-uid", uid.to_string().into());
         }
+        flag("--log-level", level(options.log.level).into());
+        flag("--log-target", target(options.log.target).into());
         Self { program: options.program.clone(), arguments }
+    }
+}
+
+fn level(level: log::Level) -> &'static str {
+    match level {
+        log::Level::Error => "error",
+        log::Level::Warn => "warn",
+        log::Level::Info => "info",
+        log::Level::Debug => "debug",
+    }
+}
+
+fn target(target: log::Target) -> &'static str {
+    match target {
+        log::Target::Auto => "auto",
+        log::Target::Stderr => "stderr",
+        log::Target::Journal => "journal",
     }
 }
 

@@ -24,7 +24,6 @@ use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal, killpg};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{ForkResult, Pid, fork, getpid, pipe2, setpgid};
 use tracing::{debug, error, info, warn};
@@ -33,6 +32,7 @@ use super::board::{Board, Task};
 use super::settings::Settings;
 use super::worker::{self, Worker};
 use crate::base::Printable;
+use crate::sys::local_socket;
 
 /// How late an answer may be before its worker is killed: authd's own deadline
 /// has passed by then, and says *timeout* rather than *broken off*.
@@ -252,7 +252,7 @@ impl Supervisor {
         let Some(listener) = &self.listener else { return };
         while self.waiting.len() < MAX_WAITING {
             match listener.accept() {
-                Ok((connection, _)) => match peer_uid(&connection) {
+                Ok((connection, _)) => match local_socket::peer(&connection).map(|peer| peer.uid) {
                     Some(uid) if self.peers.contains(&uid) => self.waiting.push_back(connection),
                     uid => note_stranger(&mut self.last_stranger, uid, &self.peers),
                 },
@@ -304,10 +304,6 @@ impl Supervisor {
             }
         }
     }
-}
-
-fn peer_uid(connection: &UnixStream) -> Option<u32> {
-    getsockopt(connection, PeerCredentials).ok().map(|peer| peer.uid())
 }
 
 /// A local user can cause this at will: one warning each, then silence.
