@@ -11,6 +11,7 @@
 //! the async runtime and before privileges are dropped. Afterwards it must not
 //! be started again: without root, modules would fail for the wrong reason.
 
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -109,7 +110,7 @@ impl Helper {
         let (stopped, stop) =
             pipe2(OFlag::O_CLOEXEC).map_err(|error| HelperError::Socket(error.into()))?;
         let mut keeper = Keeper {
-            command: Recipe::new(settings, options),
+            recipe: Recipe::new(settings, options),
             listener,
             stopped,
             patience: settings.timeout + STOP_GRACE,
@@ -144,13 +145,13 @@ fn socket_name() -> io::Result<String> {
 /// The command line of the child. No secret is in it.
 struct Recipe {
     program: PathBuf,
-    arguments: Vec<std::ffi::OsString>,
+    arguments: Vec<OsString>,
 }
 
 impl Recipe {
     fn new(settings: &Settings, options: &HelperOptions) -> Self {
-        let mut arguments: Vec<std::ffi::OsString> = vec!["--inherited".into()];
-        let mut flag = |name: &str, value: std::ffi::OsString| {
+        let mut arguments: Vec<OsString> = vec!["--inherited".into()];
+        let mut flag = |name: &str, value: OsString| {
             arguments.push(name.into());
             arguments.push(value);
         };
@@ -197,7 +198,7 @@ struct Ward {
 
 /// Runs in a thread of its own and waits for the child.
 struct Keeper {
-    command: Recipe,
+    recipe: Recipe,
     listener: UnixListener,
     /// Reads end of file once the [`Helper`] is dropped.
     stopped: OwnedFd,
@@ -211,9 +212,9 @@ impl Keeper {
         let (pipe, theirs) =
             pipe2(OFlag::O_CLOEXEC).map_err(|error| HelperError::Socket(error.into()))?;
         let listener = self.listener.try_clone().map_err(HelperError::Socket)?;
-        let mut command = Command::new(&self.command.program);
+        let mut command = Command::new(&self.recipe.program);
         command
-            .args(&self.command.arguments)
+            .args(&self.recipe.arguments)
             .stdin(OwnedFd::from(listener))
             .stdout(Stdio::from(theirs))
             // A Ctrl-C is for us; the child ends when we do.
@@ -224,8 +225,8 @@ impl Keeper {
         }
         let child = command
             .spawn()
-            .map_err(|error| HelperError::Spawn { program: self.command.program.clone(), error })?;
-        info!("started {}: pid={}", self.command.program.display(), child.id());
+            .map_err(|error| HelperError::Spawn { program: self.recipe.program.clone(), error })?;
+        info!("started {}: pid={}", self.recipe.program.display(), child.id());
         Ok(Ward { child, pipe, started: Instant::now() })
     }
 
@@ -245,16 +246,22 @@ impl Keeper {
                 error!("saslgate-pam cannot be started again without root: restart authd");
                 return;
             }
-            ward = loop {
-                if self.sleep(pause) {
-                    return;
-                }
-                pause = (pause * 2).min(LONGEST_PAUSE);
-                match self.start() {
-                    Ok(ward) => break ward,
-                    Err(error) => error!("{error}"),
-                }
-            };
+            let Some(next) = self.restart(&mut pause) else { return };
+            ward = next;
+        }
+    }
+
+    /// Starts the child again, after a pause; `None` if we shall stop before that.
+    fn restart(&mut self, pause: &mut Duration) -> Option<Ward> {
+        loop {
+            if self.sleep(*pause) {
+                return None;
+            }
+            *pause = (*pause * 2).min(LONGEST_PAUSE);
+            match self.start() {
+                Ok(ward) => return Some(ward),
+                Err(error) => error!("{error}"),
+            }
         }
     }
 
@@ -314,7 +321,7 @@ mod tests {
         let address = SocketAddr::from_abstract_name(&name).unwrap();
         let (stopped, _stop) = pipe2(OFlag::O_CLOEXEC).unwrap();
         let mut keeper = Keeper {
-            command: Recipe { program: "/bin/false".into(), arguments: Vec::new() },
+            recipe: Recipe { program: "/bin/false".into(), arguments: Vec::new() },
             listener: UnixListener::bind_addr(&address).unwrap(),
             stopped,
             patience: Duration::from_secs(10),

@@ -238,9 +238,12 @@ impl Supervisor {
     fn kill_late(&mut self) {
         let now = self.board.now();
         let is_over = self.drain_until.is_some_and(|until| until < now);
+        // Beyond it only a module that scribbled on the board can have put a deadline.
+        let furthest = now + self.settings.timeout + GRACE;
         for (slot, worker) in self.workers.iter_mut().enumerate() {
             let Some(worker) = worker else { continue };
-            let is_late = self.board.task(slot).is_some_and(|task| task.deadline + GRACE < now);
+            let deadline = self.board.task(slot).map(|task| task.deadline);
+            let is_late = deadline.is_some_and(|at| at + GRACE < now || at > furthest);
             if is_late || is_over {
                 worker.is_killed = true;
                 kill_group(worker.pid);
