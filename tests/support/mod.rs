@@ -5,4 +5,5 @@
 pub(crate) mod gate;
 pub(crate) mod mail_clients;
 pub(crate) mod process;
+pub(crate) mod saslauthd;
 pub(crate) mod sendmail;

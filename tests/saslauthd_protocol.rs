@@ -1,0 +1,12 @@
+//! The saslauthd protocol, spoken by hand to a running daemon.
+//!
+//! The same cases for each subject: without `SUBJECT` our authd with the
+//! password store; `SUBJECT=original` Cyrus saslauthd, `SUBJECT=pam` our authd
+//! through PAM (both need libpam-wrapper, the first sasl2-bin as well).
+
+mod support;
+
+use support::saslauthd::Kind;
+use support::saslauthd::cases::saslauthd_cases;
+
+saslauthd_cases!(Kind::from_env());
