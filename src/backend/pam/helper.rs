@@ -281,3 +281,32 @@ fn end(ward: Ward, patience: Duration) {
     let _ = child.kill();
     let _ = child.wait();
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_not_started_again_as_somebody_else() {
+        let name = socket_name().unwrap();
+        let address = SocketAddr::from_abstract_name(&name).unwrap();
+        let (stopped, _stop) = pipe2(OFlag::O_CLOEXEC).unwrap();
+        let mut keeper = Keeper {
+            command: Recipe { program: "/bin/false".into(), arguments: Vec::new() },
+            listener: UnixListener::bind_addr(&address).unwrap(),
+            stopped,
+            patience: Duration::from_secs(10),
+            euid: Uid::from_raw(geteuid().as_raw() + 1),
+        };
+        let first = keeper.start().unwrap();
+        // Comes back, although nobody stops it, and takes the socket with it.
+        keeper.keep(first);
+        let refused = std::os::unix::net::UnixStream::connect_addr(&address).err().unwrap();
+        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+    }
+
+    #[test]
+    fn socket_names_are_never_the_same() {
+        assert_ne!(socket_name().unwrap(), socket_name().unwrap());
+    }
+}

@@ -126,8 +126,7 @@ pub(super) const SECTION: Section = Section {
             },
             default: Some("\"\""),
             text: "Realm of a login that names none: alice becomes alice@REALM. Empty is the full \
-                   name of this host, as in a sasldb that was made with saslpasswd2. Set it to \
-                   your mail domain if users log in without one.",
+                   name of this host. Set it to your mail domain if users log in without one.",
         },
         Key {
             name: "floor",
