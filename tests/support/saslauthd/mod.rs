@@ -5,8 +5,6 @@
 //! authd with saslgate-pam; both through the real libpam with private service
 //! files. Without it: our authd with the store, which needs nothing installed.
 
-pub(crate) mod cases;
-
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
