@@ -17,7 +17,7 @@ use support::saslauthd::{
 const OK: &[u8] = b"\0\x02OK";
 
 fn right() -> Vec<u8> {
-    request([USER, PASSWORD, "smtp", REALM])
+    request(&[USER, PASSWORD, "smtp", REALM])
 }
 
 #[test]

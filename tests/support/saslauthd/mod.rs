@@ -152,7 +152,7 @@ impl Subject {
 
     /// Asks with the four fields, realm empty for none.
     pub(crate) fn ask(&self, login: &str, password: &str, realm: &str) -> Vec<u8> {
-        self.exchange(&[&request([login, password, "smtp", realm])])
+        self.exchange(&[&request(&[login, password, "smtp", realm])])
     }
 
     /// Asks for the user that exists.
@@ -203,7 +203,7 @@ pub(crate) fn read_reply(stream: &mut UnixStream) -> Vec<u8> {
     }
 }
 
-pub(crate) fn request<F: AsRef<[u8]>>(fields: [F; 4]) -> Vec<u8> {
+pub(crate) fn request<F: AsRef<[u8]>>(fields: &[F; 4]) -> Vec<u8> {
     fields.iter().flat_map(|field| counted(field.as_ref())).collect()
 }
 
