@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 
 use super::process::{self, PATIENCE, wait_until};
 
@@ -178,7 +179,10 @@ impl Drop for Subject {
             }
             // Best effort: its master sometimes reaps nobody and hears no SIGTERM.
             wait_until(REAP_TIME, || process::descendants(self.child.id()).is_empty());
-            let _ = self.child.kill();
+            // And it may just have forked another; all are of its process group, which is its own.
+            if let Ok(group) = i32::try_from(self.child.id()) {
+                let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+            }
             let _ = self.child.wait();
         } else if is_running {
             process::stop(&mut self.child);
