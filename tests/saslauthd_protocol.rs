@@ -4,9 +4,11 @@
 //! password store; `SUBJECT=original` Cyrus saslauthd, `SUBJECT=pam` our authd
 //! through PAM (both need libpam-wrapper, the first sasl2-bin as well).
 
+#[path = "support/saslauthd/cases.rs"]
+mod cases;
 mod support;
 
+use cases::saslauthd_cases;
 use support::saslauthd::Kind;
-use support::saslauthd::cases::saslauthd_cases;
 
 saslauthd_cases!(Kind::from_env());

@@ -108,10 +108,7 @@ impl Flags {
                 'r' => flags.realm = value.into_vec(),
                 's' => flags.service = value.into_vec(),
                 'f' => flags.socket = value.into(),
-                // As atoi: what is no number is 0.
-                'R' => {
-                    flags.repeat = value.to_str().and_then(|text| text.parse().ok()).unwrap_or(0)
-                }
+                'R' => flags.repeat = number(&value),
                 _ => flags.client = Some(address(&value)?),
             }
         }
@@ -165,6 +162,11 @@ impl Flags {
         let _ = stream.write_all(&request);
         read_reply(&stream)
     }
+}
+
+/// As atoi: what is no number is 0.
+fn number(value: &OsString) -> u32 {
+    value.to_str().and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
 fn address(value: &OsString) -> Result<ClientAddress, String> {

@@ -4,7 +4,9 @@
 use std::io::Write;
 use std::net::Shutdown;
 
-use super::{Kind, PASSWORD, REALM, Subject, USER, WRONG, counted, read_reply, request};
+use crate::support::saslauthd::{
+    Kind, PASSWORD, REALM, Subject, USER, WRONG, counted, read_reply, request,
+};
 
 const OK: &[u8] = b"\0\x02OK";
 
@@ -14,12 +16,12 @@ macro_rules! saslauthd_cases {
         $(
             #[test]
             fn $name() {
-                $crate::support::saslauthd::cases::$name($kind);
+                $crate::cases::$name($kind);
             }
         )*
     };
     ($kind:expr) => {
-        $crate::support::saslauthd::cases::saslauthd_cases! {
+        $crate::cases::saslauthd_cases! {
             $kind =>
             accepts_the_right_password
             refuses_a_wrong_password_and_an_unknown_user_alike

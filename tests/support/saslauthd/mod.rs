@@ -5,8 +5,6 @@
 //! authd with saslgate-pam; both through the real libpam with private service
 //! files. Without it: our authd with the store, which needs nothing installed.
 
-pub(crate) mod cases;
-
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -88,23 +86,25 @@ impl Subject {
         }
         let child = spawn(kind, dir.path());
         let mut subject = Self { kind, child, dir };
-        subject.wait_for_socket();
+        subject.wait_until_ready(0);
         subject
     }
 
-    /// Waits until somebody accepts on the socket.
-    pub(crate) fn wait_for_socket(&mut self) {
+    /// Waits until it says that it listens, behind the first `seen` bytes of its log.
+    fn wait_until_ready(&mut self, seen: usize) {
         let is_up = wait_until(PATIENCE, || {
-            UnixStream::connect(self.socket()).is_ok() || self.child.try_wait().unwrap().is_some()
+            let says_so = self.log()[seen..].contains("listening on socket");
+            says_so || self.child.try_wait().unwrap().is_some()
         });
         let exit = self.child.try_wait().unwrap();
         assert!(is_up && exit.is_none(), "did not start ({exit:?}): {}", self.log());
     }
 
-    /// Starts another process on the same directory, after the first was killed.
+    /// Starts another process on the same directory, after the first has ended.
     pub(crate) fn restart(&mut self) {
+        let seen = self.log().len();
         self.child = spawn(self.kind, self.dir());
-        self.wait_for_socket();
+        self.wait_until_ready(seen);
     }
 
     pub(crate) fn dir(&self) -> &Path {
