@@ -9,8 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::verdict::{Authenticated, Verdict};
+use zeroize::Zeroizing;
+
 use super::verify::{Answer, Pending};
-use crate::base::{Identity, Origin, Reason, ReasonCode, Secret};
+use crate::base::{Identity, Origin, Reason, ReasonCode};
 
 /// Facts about the connection that a mechanism or its log line may need.
 #[derive(Debug, Clone)]
@@ -21,6 +23,24 @@ pub struct ExchangeContext {
     pub origin: Origin,
     /// True once TLS is on.
     pub is_encrypted: bool,
+}
+
+/// A client's response, decoded. Holds a password for PLAIN and LOGIN (and, for
+/// PLAIN, two NULs, which a [`Secret`](crate::base::Secret) may not): wiped on drop, no `Debug`.
+pub struct Response(Zeroizing<Vec<u8>>);
+
+impl Response {
+    /// Takes the decoded bytes; the SMTP line limit bounds them (RFC 4954 §4: 12,288).
+    #[must_use]
+    pub fn new(bytes: Zeroizing<Vec<u8>>) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes, for the mechanism that reads them.
+    #[must_use]
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 /// What one step of an exchange gives.
@@ -39,8 +59,8 @@ pub enum Step {
 /// One running exchange of one mechanism.
 pub trait Exchange: Send {
     /// Takes the client's response: `None` is "no initial response was sent",
-    /// an empty secret is an empty response. Gives itself back with the outcome.
-    fn step(self: Box<Self>, response: Option<Secret>) -> Pending<(Box<dyn Exchange>, Step)>;
+    /// empty bytes are an empty response. Gives itself back with the outcome.
+    fn step(self: Box<Self>, response: Option<Response>) -> Pending<(Box<dyn Exchange>, Step)>;
 }
 
 /// Somebody who can run mechanisms.
@@ -91,7 +111,7 @@ impl Conversation {
     }
 
     /// Hands the client's response on. A step that takes longer than the limit is *unavailable*.
-    pub async fn step(self, response: Option<Secret>) -> StepResult {
+    pub async fn step(self, response: Option<Response>) -> StepResult {
         let Self { exchange, by, limit } = self;
         match tokio::time::timeout(limit, exchange.step(response)).await {
             Ok((exchange, Step::Challenge(text))) => {

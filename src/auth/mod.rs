@@ -8,12 +8,16 @@
 //!
 //! Layer 2: names base, sys, wire; knows no backend and no server.
 
+mod authenticator;
 mod exchange;
 mod settings;
 mod verdict;
 mod verify;
 
-pub use exchange::{Conversation, Exchange, ExchangeContext, Mechanisms, Step, StepResult};
+pub use authenticator::{Authentication, Authenticator, Outcome};
+pub use exchange::{
+    Conversation, Exchange, ExchangeContext, Mechanisms, Response, Step, StepResult,
+};
 pub use settings::Settings;
 pub use verdict::{Authenticated, Verdict};
 pub use verify::{Answer, Attempt, Pending, Service, Verification, Verify};

@@ -1,14 +1,149 @@
-//! `saslgate check`: Checks the configuration.
+//! `saslgate check`: every problem of the configuration at once.
+//!
+//! What the file says is judged by `config`; what it names on this host is
+//! looked at in `check_host` and only warned about, since the service may run as another
+//! account or on another host. Exit codes: 0 good, 78 (`EX_CONFIG`) not.
 
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::ConfigSource;
+use serde::Serialize;
+
+use super::{ConfigSource, check_host};
+use crate::config::{self, Config, Inspected, Look, Problem, Problems, Severity};
+use crate::gate::AuthSource;
+use crate::sys;
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {}
+pub(super) struct Args {
+    /// The file to check; else that of --config, else the default one.
+    file: Option<PathBuf>,
+    /// Print the problems as a JSON list (empty: good).
+    #[arg(long)]
+    json: bool,
+}
 
 /// Runs the command.
-pub(super) fn run(_args: &Args, _config: &ConfigSource) -> ExitCode {
-    ExitCode::FAILURE
+pub(super) fn run(args: &Args, config: &ConfigSource) -> ExitCode {
+    let path = args.file.as_deref().unwrap_or(config.path());
+    let is_named = args.file.is_some() || config.0.is_some();
+    let fqdn = sys::host::fqdn();
+    if !is_named && !path.exists() {
+        return without_file(args, path, &Config::with_defaults(&fqdn));
+    }
+    match config::inspect(path, &fqdn) {
+        Ok(file) => good(args, path, &file),
+        Err(problems) => bad(args, path, &problems),
+    }
+}
+
+fn without_file(args: &Args, path: &Path, config: &Config) -> ExitCode {
+    if args.json {
+        print_json(&[]);
+        return ExitCode::SUCCESS;
+    }
+    println!("{}: does not exist, every setting has its default", path.display());
+    print_services(config);
+    ExitCode::SUCCESS
+}
+
+fn good(args: &Args, path: &Path, file: &Inspected) -> ExitCode {
+    let warnings = file.problems(check_host::warnings(file));
+    if args.json {
+        print_json(&lines(&warnings));
+        return ExitCode::SUCCESS;
+    }
+    if !warnings.is_empty() {
+        println!("{}", warnings.render(look(&std::io::stdout())));
+    }
+    println!("{}: good", path.display());
+    print_services(&file.config);
+    ExitCode::SUCCESS
+}
+
+fn bad(args: &Args, path: &Path, problems: &Problems) -> ExitCode {
+    if args.json {
+        print_json(&lines(problems));
+    } else {
+        println!("{}", problems.render(look(&std::io::stdout())));
+        let count = problems.iter().count();
+        let noun = if count == 1 { "problem" } else { "problems" };
+        println!("{}: {count} {noun}, not usable", path.display());
+    }
+    ExitCode::from(78) // EX_CONFIG, sysexits(3)
+}
+
+/// Which services could start with this configuration.
+fn print_services(config: &Config) {
+    println!(
+        "authd: can start; asks {} and answers at {}",
+        config.auth.backends.join(", then "),
+        config.saslauthd.socket.display()
+    );
+    let gate = &config.gate;
+    let AuthSource::Saslauthd(socket) = &gate.auth;
+    if config.tls.is_none() {
+        println!(
+            "gate: cannot start, no certificate is named; set `certificate` and `key` in [tls]"
+        );
+        return;
+    }
+    let listeners: Vec<String> =
+        gate.listeners.iter().map(|listener| listener.address.to_string()).collect();
+    println!(
+        "gate: can start; listens on {}, asks {}, hands mail to {}",
+        listeners.join(", "),
+        socket.display(),
+        gate.backend.address
+    );
+}
+
+/// A problem as other programs read it. Line and column count from 1 and are
+/// null where the problem is about the file as a whole.
+#[derive(Debug, Serialize)]
+struct Line<'a> {
+    file: String,
+    line: Option<usize>,
+    column: Option<usize>,
+    severity: &'static str,
+    key: Option<&'a str>,
+    message: &'a str,
+    detail: Option<&'a str>,
+    help: Option<&'a str>,
+}
+
+fn lines(problems: &Problems) -> Vec<Line<'_>> {
+    let line = |problem| line(problems, problem);
+    problems.iter().map(line).collect()
+}
+
+fn line<'a>(problems: &Problems, problem: &'a Problem) -> Line<'a> {
+    let position = problems.position(problem);
+    Line {
+        file: problems.path().display().to_string(),
+        line: position.map(|(line, _)| line),
+        column: position.map(|(_, column)| column),
+        severity: match problem.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        },
+        key: problem.key.as_deref(),
+        message: &problem.title,
+        detail: problem.place.as_ref().map(|place| place.label.as_str()),
+        help: problem.help.as_deref(),
+    }
+}
+
+fn print_json(lines: &[Line<'_>]) {
+    // Strings, numbers and nulls: there is nothing in it that JSON cannot hold.
+    println!("{}", serde_json::to_string_pretty(lines).unwrap_or_default());
+}
+
+/// Colours for a terminal that can and wants them (<https://no-color.org>).
+pub(super) fn look(stream: &impl IsTerminal) -> Look {
+    let is_unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    if stream.is_terminal() && !is_unwanted && !is_dumb { Look::Coloured } else { Look::Plain }
 }

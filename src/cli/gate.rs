@@ -1,14 +1,31 @@
-//! `saslgate gate`: Runs the gate.
+//! `saslgate gate`: fronts an MTA with STARTTLS and AUTH.
 
 use std::process::ExitCode;
 
-use super::ConfigSource;
+use super::{ConfigSource, failed};
+use crate::daemon;
+use crate::ops::log;
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {}
 
-/// Runs the command.
-pub(super) fn run(_args: &Args, _config: &ConfigSource) -> ExitCode {
-    ExitCode::FAILURE
+/// Runs the service in the foreground until SIGTERM.
+pub(super) fn run(_args: &Args, config: &ConfigSource) -> ExitCode {
+    let settings = match config.load_or_explain() {
+        Ok(settings) => settings,
+        Err(code) => return code,
+    };
+    if let Err(error) = log::init(settings.log) {
+        return failed("gate", &error);
+    }
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed("gate", &error),
+    };
+    let read = || config.load().map_err(|problems| problems.to_string());
+    match runtime.block_on(daemon::gate::run(&settings, read)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed("gate", &error),
+    }
 }

@@ -16,6 +16,7 @@ use crate::sys;
 
 mod authd;
 mod check;
+mod check_host;
 mod compat;
 mod gate;
 mod pam;
@@ -111,6 +112,12 @@ impl ConfigSource {
     }
 }
 
+/// Says why a service did not start.
+fn failed(command: &str, error: &dyn std::error::Error) -> ExitCode {
+    eprintln!("saslgate {command}: {error}");
+    ExitCode::FAILURE
+}
+
 fn anstream_eprint(problems: &config::Problems) {
-    eprint!("{problems}");
+    eprint!("{}", problems.render(check::look(&std::io::stderr())));
 }

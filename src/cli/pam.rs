@@ -1,8 +1,95 @@
-//! `saslgate-pam`: the supervisor of PAM workers.
+//! `saslgate-pam`: the command line of the supervisor of PAM workers.
+//!
+//! Run as a service it reads `[pam]` of the configuration; started by authd it
+//! is given everything as flags, so that both always agree.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+
+use super::ConfigSource;
+use crate::backend::pam::{Settings, UserForm};
+use crate::daemon::pam::{Source, run};
+
+/// Runs PAM modules for saslgate authd, each request in a process that may be killed.
+#[derive(Debug, Parser)]
+#[command(name = "saslgate-pam", version)]
+struct Args {
+    /// Configuration file; the default one may be absent.
+    #[arg(long, short = 'C', value_name = "FILE", conflicts_with = "inherited")]
+    config: Option<PathBuf>,
+    /// Started by authd: standard input is the listening socket, and the flags below count.
+    #[arg(long)]
+    inherited: bool,
+    #[command(flatten)]
+    given: Given,
+}
+
+/// What authd tells the `saslgate-pam` that it starts.
+#[derive(Debug, clap::Args)]
+struct Given {
+    /// PAM services that may be asked for, separated by commas.
+    #[arg(long, value_delimiter = ',', requires = "inherited", value_name = "NAMES")]
+    services: Vec<String>,
+    /// Deadline of a request in milliseconds.
+    #[arg(long, default_value_t = 30_000, requires = "inherited", value_name = "MS")]
+    timeout_ms: u64,
+    /// Worker processes at most.
+    #[arg(long, default_value_t = 32, requires = "inherited", value_name = "N")]
+    max_workers: usize,
+    /// A worker without work ends after this many milliseconds.
+    #[arg(long, default_value_t = 60_000, requires = "inherited", value_name = "MS")]
+    idle_timeout_ms: u64,
+    /// A worker ends after this many requests.
+    #[arg(long, default_value_t = 1_000, requires = "inherited", value_name = "N")]
+    requests_per_worker: u32,
+    /// Directory of service files instead of /etc/pam.d.
+    #[arg(long, requires = "inherited", value_name = "DIR")]
+    service_dir: Option<PathBuf>,
+    /// Uid of authd, if it is not ours.
+    #[arg(long, requires = "inherited", value_name = "UID")]
+    peer_uid: Option<u32>,
+}
 
 /// Entry point.
 pub(super) fn main() -> ExitCode {
-    ExitCode::FAILURE
+    let args = Args::parse();
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_target(false)
+        .init();
+    let (settings, source) = if args.inherited {
+        given(args.given)
+    } else {
+        match ConfigSource(args.config).load_or_explain() {
+            Ok(config) => (config.pam, Source::Service { user: config.service_user }),
+            Err(code) => return code,
+        }
+    };
+    match run(settings, &source) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("saslgate-pam: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn given(given: Given) -> (Settings, Source) {
+    let settings = Settings {
+        socket: None,
+        services: given.services,
+        // Who decides what PAM gets is authd, and so is the queue its own.
+        user: UserForm::Local,
+        max_waiting: 0,
+        timeout: Duration::from_millis(given.timeout_ms),
+        max_workers: given.max_workers,
+        idle_timeout: Duration::from_millis(given.idle_timeout_ms),
+        requests_per_worker: given.requests_per_worker,
+        service_dir: given.service_dir,
+    };
+    (settings, Source::Parent { peer: given.peer_uid })
 }

@@ -1,8 +1,8 @@
 //! The configuration before any default is applied.
 //!
-//! Nothing here is a default: those are in `keys`, which sets every field
-//! (a test compares two different blanks). What stands here is small and shut,
-//! except for the two names that come from the host.
+//! Nothing here is a default: those are in `keys`, which sets every field.
+//! What stands here is empty, zero or the other choice, so that a field without
+//! a key shows in the tests; except for the two names that come from the host.
 
 use std::path::PathBuf;
 use std::time::Duration;

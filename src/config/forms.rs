@@ -219,8 +219,10 @@ pub(super) fn split_address(text: &str) -> Parsed<(&str, u16)> {
     let Some((host, port)) = text.rsplit_once(':') else {
         return Err("the port is missing".to_owned());
     };
-    let port =
-        port.parse::<u16>().map_err(|_| "the port is not a number up to 65535".to_owned())?;
+    // `parse` alone would take "+25".
+    let is_number = port.bytes().all(|byte| byte.is_ascii_digit());
+    let port = port.parse::<u16>().ok().filter(|_| is_number);
+    let port = port.ok_or_else(|| "the port is not a number up to 65535".to_owned())?;
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
     match bare {
         Some(inner) if inner.parse::<std::net::Ipv6Addr>().is_ok() => Ok((inner, port)),
@@ -241,4 +243,97 @@ pub(super) fn listen(text: &str) -> Parsed<SocketAddr> {
         return Err("a listener needs an IP address, not a name".to_owned());
     }
     Err("it is not an address and a port".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_absolute_and_sockets_short() {
+        assert_eq!(path("/a/b"), Ok(PathBuf::from("/a/b")));
+        assert!(path("a/b").is_err());
+        assert!(path("").is_err());
+        assert!(path("/a\0b").is_err());
+        assert_eq!(optional_path(""), Ok(None));
+        let longest = format!("/{}", "x".repeat(SOCKET_PATH_BYTES - 1));
+        assert_eq!(socket(&longest), Ok(PathBuf::from(&longest)));
+        assert!(socket(&format!("{longest}x")).is_err());
+        assert!(socket("/run/").is_err());
+        assert_eq!(optional_socket(""), Ok(None));
+        assert_eq!(auth_source("saslauthd:/run/x"), Ok(PathBuf::from("/run/x")));
+        assert!(auth_source("saslauthd:").is_err());
+        assert!(auth_source("dovecot:/run/x").is_err());
+    }
+
+    #[test]
+    fn modes_are_octal_permission_bits() {
+        assert_eq!(mode("0777"), Ok(0o777));
+        assert_eq!(mode("600"), Ok(0o600));
+        assert_eq!(mode("0"), Ok(0));
+        for text in ["", "8", "1777", "07777", "00600", "0o600", "+600", "rw-", "-1"] {
+            assert!(mode(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn owners_have_a_user_or_a_group_or_both() {
+        for text in ["mail", "mail:sasl", ":sasl", "svc.mail-1", "_smtpd"] {
+            assert_eq!(owner(text), Ok(Some(text.to_owned())));
+        }
+        assert_eq!(owner(""), Ok(None));
+        for text in [":", "mail:", "a:b:c", "a b", "-x", "m\u{fc}ller", &"x".repeat(33)] {
+            assert!(owner(text).is_err(), "{text:?}");
+        }
+        assert_eq!(account("saslgate"), Ok(Some("saslgate".to_owned())));
+        assert!(account("a:b").is_err());
+    }
+
+    #[test]
+    fn names_of_hosts_and_realms_are_folded() {
+        assert_eq!(host_name("Mail.Example.ORG"), Ok(Some("mail.example.org".to_owned())));
+        assert_eq!(host_name(""), Ok(None));
+        for text in ["a..b", ".a", "a.", "-a", "a-", "a b", "a/b", &"x".repeat(64)] {
+            assert!(host_name(text).is_err(), "{text:?}");
+        }
+        assert_eq!(realm("Example.ORG"), Ok(Some("example.org".to_owned())));
+        for text in ["a@b", "a b", "a\n", &"x".repeat(256)] {
+            assert!(realm(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn addresses_have_a_host_and_a_port() {
+        for text in ["localhost:25", "192.0.2.1:587", "[2001:db8::1]:587", "a-b.example:65535"] {
+            assert_eq!(address(text), Ok(text.to_owned()));
+        }
+        let bad = [
+            "",
+            ":25",
+            "host",
+            "host:",
+            "host:0",
+            "host:65536",
+            "host:+5",
+            "::1:25",
+            "[::1]",
+            "[host]:25",
+            "[::1:25",
+            "a b:25",
+            "host:25 ",
+        ];
+        for text in bad {
+            assert!(address(text).is_err(), "{text:?}");
+        }
+        assert_eq!(split_address("[::1]:25"), Ok(("::1", 25)));
+    }
+
+    #[test]
+    fn listeners_have_an_ip_address_and_a_port() {
+        assert_eq!(listen("0.0.0.0:587"), Ok(SocketAddr::from(([0, 0, 0, 0], 587))));
+        assert_eq!(listen("[::]:0").map(|address| address.port()), Ok(0));
+        for text in ["587", "localhost:587", ":587", "::1:587", "127.1:587", "0.0.0.0:99999"] {
+            assert!(listen(text).is_err(), "{text:?}");
+        }
+    }
 }

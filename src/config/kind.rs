@@ -100,8 +100,9 @@ pub(super) enum FaultClass {
 }
 
 impl Kind {
-    /// One or two words for the manual.
-    pub(super) fn name(&self) -> &'static str {
+    /// The sort of value, one to three words: `size`, `host and port`.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
         match self {
             Self::Count { .. } => "whole number",
             Self::Time { .. } => "duration",
@@ -113,7 +114,8 @@ impl Kind {
     }
 
     /// What is expected, bounds included, to be read behind "expected".
-    pub(super) fn expected(&self) -> String {
+    #[must_use]
+    pub fn expected(&self) -> String {
         match self {
             Self::Count { min, max, .. } => format!("a whole number from {min} to {max}"),
             Self::Time { min, max, .. } => {
@@ -287,6 +289,7 @@ pub(super) fn describe(value: &DeValue<'_>) -> String {
         DeValue::Float(number) => format!("the decimal number {}", number.as_str()),
         DeValue::Boolean(truth) => format!("the boolean {truth}"),
         DeValue::Datetime(_) => "a date or time".to_owned(),
+        DeValue::Array(items) if items.is_empty() => "an empty list".to_owned(),
         DeValue::Array(_) => "a list".to_owned(),
         DeValue::Table(_) => "a section".to_owned(),
     }

@@ -13,17 +13,22 @@
 mod blank;
 mod file;
 mod forms;
-mod keys;
+pub mod keys;
 mod kind;
+pub mod manual;
 mod nearest;
 mod problem;
 mod reader;
 mod rules;
+#[cfg(test)]
+mod tests;
 mod units;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::{auth, backend, gate, ops, server, tls};
+
+use reader::{Reading, Site};
 
 pub use problem::{Look, Place, Problem, Problems, Severity};
 
@@ -63,11 +68,76 @@ impl Config {
 /// # Errors
 /// Every problem of the file at once, each with its place.
 pub fn load(path: &Path, fqdn: &str) -> Result<Config, Problems> {
-    let source = file::read(path)
-        .map_err(|(problem, source)| Problems::new(path, &source, vec![problem]))?;
-    let reading = reader::read(&source, fqdn);
-    if reading.problems.is_empty() {
-        return Ok(reading.config);
+    inspect(path, fqdn).map(|file| file.config)
+}
+
+/// As [`load`], with the places of what the file sets.
+///
+/// # Errors
+/// As [`load`].
+pub fn inspect(path: &Path, fqdn: &str) -> Result<Inspected, Problems> {
+    let source = file::read(path)?;
+    let Reading { config, sites, problems } = reader::read(&source, fqdn);
+    if problems.is_empty() {
+        return Ok(Inspected { config, path: path.to_owned(), source, sites });
     }
-    Err(Problems::new(path, &source, reading.problems))
+    Err(Problems::new(path, &source, problems))
+}
+
+/// A good configuration file, for those who speak about it.
+#[derive(Debug, Clone)]
+pub struct Inspected {
+    /// What it says.
+    pub config: Config,
+    path: PathBuf,
+    source: String,
+    sites: Vec<Site>,
+}
+
+/// A key that a file sets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Setting<'a> {
+    /// Line of its value, from 1 on.
+    pub line: usize,
+    /// The value as it is written, TOML.
+    pub value: &'a str,
+}
+
+impl Inspected {
+    /// Where the file sets `key` (a full name: `gate.max_message`): empty if it
+    /// does not, and an item for each entry of a repeated section.
+    #[must_use]
+    pub fn settings(&self, key: &str) -> Vec<Setting<'_>> {
+        let sites = self.sites.iter().filter(|site| site.path == key);
+        sites.filter_map(|site| self.setting(site)).collect()
+    }
+
+    fn setting(&self, site: &Site) -> Option<Setting<'_>> {
+        let before = self.source.get(..site.value.start)?;
+        let value = self.source.get(site.value.clone())?;
+        Some(Setting { line: before.matches('\n').count() + 1, value })
+    }
+
+    /// True if the file sets a key of that section.
+    #[must_use]
+    pub fn sets_any_of(&self, section: &str) -> bool {
+        let prefix = format!("{section}.");
+        self.sites.iter().any(|site| site.path.starts_with(&prefix))
+    }
+
+    /// A warning about `key`, at its place in the file where the file sets it.
+    #[must_use]
+    pub fn warning(&self, key: &str, title: String, label: &str) -> Problem {
+        let problem = Problem::warning(title).about(key);
+        match self.sites.iter().find(|site| site.path == key) {
+            Some(site) => problem.at(site.value.clone(), label),
+            None => problem,
+        }
+    }
+
+    /// Gathers problems of this file for rendering.
+    #[must_use]
+    pub fn problems(&self, problems: Vec<Problem>) -> Problems {
+        Problems::new(&self.path, &self.source, problems)
+    }
 }

@@ -4,6 +4,7 @@
 //! problem: what is wrong is noted and left at its default, and the walk goes
 //! on. Called by `load`; calls `kind` for each value and `rules` at the end.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use toml::Spanned;
@@ -102,7 +103,10 @@ impl Reading {
             let text = name.get_ref().as_ref();
             match keys::section(text) {
                 Some(section) => self.section(section, value),
-                None => self.unknown_at_root(text, name.span(), value.get_ref()),
+                None if is_section(value.get_ref()) => {
+                    self.problems.push(unknown_section(text, name.span()));
+                }
+                None => self.problems.push(homeless(text, name.span())),
             }
         }
     }
@@ -110,7 +114,7 @@ impl Reading {
     fn section(&mut self, section: &'static Section, value: &Spanned<DeValue<'_>>) {
         match (&section.form, value.get_ref()) {
             (Form::Once, DeValue::Table(table)) => self.table(section, 0, table),
-            (Form::Repeated(repeated), DeValue::Array(entries)) => {
+            (Form::Repeated(repeated), DeValue::Array(entries)) if !entries.is_empty() => {
                 self.entries(section, repeated, entries);
             }
             (_, other) => self.problems.push(wrong_form(section, value.span(), other)),
@@ -125,6 +129,7 @@ impl Reading {
     ) {
         (repeated.clear)(&mut self.config);
         for (index, entry) in entries.iter().enumerate() {
+            (repeated.begin)(&mut self.config);
             let DeValue::Table(table) = entry.get_ref() else {
                 self.problems.push(wrong_form(section, entry.span(), entry.get_ref()));
                 continue;
@@ -132,7 +137,6 @@ impl Reading {
             if index >= repeated.most {
                 self.problems.push(too_many(section, repeated, entry.span()));
             }
-            (repeated.begin)(&mut self.config);
             self.table(section, index, table);
             self.missing(section, table, entry.span());
         }
@@ -158,6 +162,8 @@ impl Reading {
                 self.value(key, path, entry, value);
             } else if let Some(below) = keys::section(&path) {
                 self.section(below, value);
+            } else if is_section(value.get_ref()) {
+                self.problems.push(unknown_section(&path, name.span()));
             } else {
                 self.problems.push(unknown_key(section, text, name.span()));
             }
@@ -171,56 +177,115 @@ impl Reading {
         self.sites.push(Site { path, entry, value: value.span(), is_good });
     }
 
-    fn unknown_at_root(&mut self, name: &str, span: Range<usize>, value: &DeValue<'_>) {
-        let is_section = match value {
-            DeValue::Table(_) => true,
-            DeValue::Array(items) => items.iter().any(|item| item.get_ref().is_table()),
-            _ => false,
+    /// Adds what is no TOML, the first of each line. A line that could not be
+    /// parsed has no meaning either, so other problems on such a line are dropped.
+    fn add_syntax(&mut self, source: &str, errors: &[toml::de::Error]) {
+        let line_of = |position: usize| {
+            source.as_bytes().iter().take(position).filter(|byte| **byte == b'\n').count()
         };
-        let problem = if is_section {
-            let names = keys::SECTIONS.iter().map(|section| section.name);
-            let nearest = nearest(name, names.clone()).map_or_else(
-                || format!("the sections are {}", names.collect::<Vec<_>>().join(", ")),
-                |name| format!("did you mean [{name}]?"),
-            );
-            Problem::error(format!("unknown section `{name}`"))
-                .at(span, "no such section")
-                .help(nearest)
-        } else {
-            Problem::error(format!("`{name}` stands outside of every section"))
-                .at(span, "found in front of the first section")
-                .help(
-                    home_of(name)
-                        .unwrap_or_else(|| "there are no keys without a section".to_owned()),
-                )
-        };
-        self.problems.push(problem.about(name));
+        let mut broken: BTreeMap<usize, Problem> = BTreeMap::new();
+        let causes = causes(errors);
+        for error in causes {
+            let span = error.span().unwrap_or_default();
+            let line = line_of(span.start);
+            broken.entry(line).or_insert_with(|| self.syntax(source, error, span));
+        }
+        // What stands in a list that is never closed means nothing.
+        let is_cut = causes.len() < errors.len();
+        let cut = causes.last().filter(|_| is_cut).and_then(toml::de::Error::span);
+        self.problems.retain(|problem| {
+            let start = problem.place.as_ref().map_or(0, |place| place.span.start);
+            let is_behind = cut.as_ref().is_some_and(|cut| start >= cut.start);
+            !is_behind && !broken.contains_key(&line_of(start))
+        });
+        self.problems.extend(broken.into_values());
     }
 
-    /// Adds what is no TOML. A line that could not be parsed has no meaning
-    /// either, so other problems on such a line are dropped.
-    fn add_syntax(&mut self, source: &str, errors: &[toml::de::Error]) {
-        let line_of =
-            |position: usize| source.get(..position).map(|text| text.matches('\n').count());
-        let spans: Vec<Range<usize>> =
-            errors.iter().map(|error| error.span().unwrap_or(0..0)).collect();
-        let broken: Vec<_> = spans.iter().map(|span| line_of(span.start)).collect();
-        self.problems.retain(|problem| {
-            problem.place.as_ref().is_none_or(|place| !broken.contains(&line_of(place.span.start)))
-        });
-        for (error, span) in errors.iter().zip(spans) {
-            self.problems.push(syntax(error, span));
+    fn syntax(&self, source: &str, error: &toml::de::Error, span: Range<usize>) -> Problem {
+        if error.message() != "duplicate key" {
+            return no_toml(error.message(), span);
+        }
+        let name = source.get(span.clone()).unwrap_or_default();
+        let first = self
+            .sites
+            .iter()
+            .filter(|site| {
+                site.value.end <= span.start && site.path.rsplit('.').next() == Some(name)
+            })
+            .max_by_key(|site| site.value.start);
+        let problem = Problem::error(format!("`{name}` stands here a second time"))
+            .at(span, "only one is possible")
+            .help("remove one of the two");
+        match first {
+            Some(first) => problem.about(&first.path).and(first.value.clone(), "the first one"),
+            None => problem,
         }
     }
 }
 
-fn syntax(error: &toml::de::Error, span: Range<usize>) -> Problem {
-    if error.message() == "duplicate key" {
-        return Problem::error("set a second time")
-            .at(span, "stands above already")
-            .help("remove one of the two");
+/// The errors up to the first one in a list, where a list is never closed: it
+/// makes an error of everything behind it. Else all of them.
+fn causes(errors: &[toml::de::Error]) -> &[toml::de::Error] {
+    let is_unclosed = |error: &toml::de::Error| error.message().starts_with("unclosed array");
+    let is_in_list = |error: &toml::de::Error| error.message().contains("array");
+    match errors.iter().position(is_in_list) {
+        Some(first) if errors.iter().any(is_unclosed) => &errors[..=first],
+        _ => errors,
     }
-    Problem::error("not valid TOML").at(span, error.message())
+}
+
+/// How the parser begins to speak about a word without quotes, and about nothing at all.
+const BARE_WORD: &str = "string values must be quoted";
+
+/// The parser's words, and ours where a common mistake has odd ones.
+fn no_toml(message: &str, span: Range<usize>) -> Problem {
+    let problem = Problem::error("not valid TOML");
+    if message.starts_with(BARE_WORD) && span.is_empty() {
+        return problem.at(span, "the value is missing");
+    }
+    if message.starts_with(BARE_WORD) {
+        return problem.at(span, "found a bare word").help("a text stands in quotes");
+    }
+    if message.starts_with("missing comma between array elements") {
+        return problem
+            .at(span, "found this inside of a list; expected `,` or `]`")
+            .help("close the list above with `]`, or put a comma between its items");
+    }
+    if message.starts_with("key with no value") {
+        return problem.at(span, message).help("a setting is written `name = value`");
+    }
+    problem.at(span, message)
+}
+
+fn is_section(value: &DeValue<'_>) -> bool {
+    match value {
+        DeValue::Table(_) => true,
+        DeValue::Array(items) => items.iter().any(|item| item.get_ref().is_table()),
+        _ => false,
+    }
+}
+
+fn unknown_section(path: &str, span: Range<usize>) -> Problem {
+    let help = nearest(path, keys::SECTIONS.iter().map(|section| section.name))
+        .and_then(keys::section)
+        .map_or_else(
+            || {
+                let headers: Vec<String> = keys::SECTIONS.iter().map(Section::header).collect();
+                format!("the sections are {}", headers.join(", "))
+            },
+            |section| format!("did you mean {}?", section.header()),
+        );
+    Problem::error(format!("unknown section `{path}`"))
+        .about(path)
+        .at(span, "no such section")
+        .help(help)
+}
+
+fn homeless(name: &str, span: Range<usize>) -> Problem {
+    Problem::error(format!("`{name}` stands outside of every section"))
+        .about(name)
+        .at(span, "found in front of the first section")
+        .help(home_of(name).unwrap_or_else(|| "every key is in a section".to_owned()))
 }
 
 fn refused(path: &str, value: &Spanned<DeValue<'_>>, fault: Fault) -> Problem {

@@ -3,7 +3,7 @@
 //! Called by `reader` when every value has been read on its own. Each rule
 //! speaks up only about values that stand in the file and were good by themselves.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
 use super::Config;
@@ -94,6 +94,9 @@ fn collide(one: SocketAddr, other: SocketAddr) -> bool {
 fn no_mail_loop(reading: &Reading) -> Vec<Problem> {
     let path = "gate.backend.address";
     let gate = &reading.config.gate;
+    if reading.is_refused(&[path]) {
+        return Vec::new();
+    }
     let Ok((host, port)) = split_address(&gate.backend.address) else { return Vec::new() };
     let is_ours = |listener: &SocketAddr| listener.port() == port && reaches(host, *listener);
     let Some(index) = gate.listeners.iter().position(|listener| is_ours(&listener.address)) else {
@@ -118,11 +121,21 @@ fn no_mail_loop(reading: &Reading) -> Vec<Problem> {
     vec![problem.help(help)]
 }
 
-/// True if a connection to `host` ends at a listener on `address`, ports being equal.
+/// True if a connection to `host` ends at a listener on `address`, ports being
+/// equal. Names other than localhost are not looked up.
 fn reaches(host: &str, address: SocketAddr) -> bool {
-    let is_local = is_loopback(host) || is_unspecified(host);
-    let is_listening_there = address.ip().is_unspecified() || address.ip().is_loopback();
-    host.parse::<IpAddr>().is_ok_and(|ip| ip == address.ip()) || (is_local && is_listening_there)
+    let listener = address.ip();
+    let is_home = listener.is_unspecified()
+        || listener == IpAddr::V4(Ipv4Addr::LOCALHOST)
+        || listener == IpAddr::V6(Ipv6Addr::LOCALHOST);
+    match host.parse::<IpAddr>().map(|ip| ip.to_canonical()) {
+        Ok(ip) if ip.is_unspecified() => is_home,
+        Ok(ip) if listener.is_unspecified() => {
+            ip.is_loopback() && ip.is_ipv4() == listener.is_ipv4()
+        }
+        Ok(ip) => ip == listener,
+        Err(_) => is_home && is_loopback(host),
+    }
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -189,11 +202,13 @@ fn paths_apart(reading: &Reading) -> Vec<Problem> {
     ];
     let mut problems = Vec::new();
     for (index, (path, file)) in paths.iter().enumerate() {
-        let earlier = paths[..index].iter().find(|(other, taken)| {
-            // The gate is meant to ask at authd's socket.
-            taken.is_some() && taken == file && (*other, *path) != ("authd.socket", "gate.auth")
-        });
+        let is_same = |taken: &Option<&Path>| taken.is_some() && taken == file;
+        let earlier = paths[..index].iter().find(|(_, taken)| is_same(taken));
         let Some((other, _)) = earlier else { continue };
+        // The gate is meant to ask at authd's socket.
+        if (*other, *path) == ("authd.socket", "gate.auth") || reading.is_refused(&[other, path]) {
+            continue;
+        }
         let (at, and) = match (reading.site(path, 0), reading.site(other, 0)) {
             (Some(at), and) => (at, and),
             (None, Some(at)) => (at, None),

@@ -52,7 +52,7 @@ fn scaled(text: &str, units: &[(&str, u64)]) -> Option<u64> {
 fn show(amount: u64, units: &[(&str, u64)]) -> String {
     units
         .iter()
-        .find(|(_, factor)| amount % factor == 0)
+        .find(|(_, factor)| amount.is_multiple_of(*factor))
         .map_or_else(|| amount.to_string(), |(unit, factor)| format!("{}{unit}", amount / factor))
 }
 

@@ -1,6 +1,29 @@
 //! The relay gate: an SMTP submission front that holds no secret and no queue.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`session`] | decides: a pure state machine, events in, turns out |
+//! | [`driver`] | performs: one client's connection, all of its I/O |
+//! | `client` | the client's side of the wire: lines in, replies out |
+//! | `content` | a message's content on its way from client to backend |
+//! | [`relay`] | one connection to the backend; opening one needs `&Authenticated` |
+//! | [`probe`] | what the backend can do, asked at start and at intervals |
+//! | `trace` | the `Received:` header |
+//! | `record` | log lines, each outcome once |
+//!
+//! Layer 4: knows auth, tls, listen, wire and ops; no backend and no config.
 
+pub mod driver;
+pub mod probe;
+pub mod relay;
+pub mod session;
+
+mod client;
+mod content;
+mod record;
 mod settings;
+mod stream;
+mod trace;
 
 pub use settings::{
     AuthSource, BackendSettings, BackendTls, BareNewlines, Limits, ListenerSettings, Settings,

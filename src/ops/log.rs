@@ -1,4 +1,27 @@
 //! Sets up logging: one line an event, to standard error or the journal.
+//!
+//! ```text
+//! on a terminal or pipe   2026-11-20T14:02:27.123Z INFO auth success: [user=alice] ...
+//! to the journal          <6>auth success: [user=alice] ...
+//! ```
+//!
+//! The journal takes `<N>` at the head of a line for its priority (sd-daemon(3)) and
+//! notes the time itself. Control characters come out as `\xNN`, so that an
+//! event is one line whatever a peer sent. Not here: what events say (`ops::event`).
+
+use std::fmt::{self, Write as _};
+use std::io::IsTerminal;
+use std::os::fd::AsFd;
+
+use tracing::field::{Field, Visit};
+use tracing::subscriber::SetGlobalDefaultError;
+use tracing::{Event, Metadata, Subscriber};
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::{Layer, fmt as fmt_layer};
 
 /// Where log lines go and which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,4 +54,210 @@ pub enum Target {
     Stderr,
     /// Standard error with `<N>` priorities, which the journal reads (sd-daemon(3)).
     Journal,
+}
+
+/// The tracing target of events: they pass whatever the level is.
+pub(super) const EVENT: &str = "saslgate::event";
+
+/// Starts logging for the whole process.
+///
+/// # Errors
+/// If it has been started before.
+pub fn init(settings: Settings) -> Result<(), SetGlobalDefaultError> {
+    let shape = match settings.target {
+        Target::Stderr => Shape::Dated,
+        Target::Journal => Shape::Journal,
+        Target::Auto if is_journal() => Shape::Journal,
+        Target::Auto => Shape::Dated,
+    };
+    let subscriber = subscriber(settings.level, shape, std::io::stderr);
+    tracing::subscriber::set_global_default(subscriber)
+}
+
+/// How a line begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    Dated,
+    Journal,
+}
+
+fn subscriber<W>(level: Level, shape: Shape, writer: W) -> impl Subscriber + Send + Sync
+where
+    W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
+{
+    let least = match level {
+        Level::Error => tracing::Level::ERROR,
+        Level::Warn => tracing::Level::WARN,
+        Level::Info => tracing::Level::INFO,
+        Level::Debug => tracing::Level::DEBUG,
+    };
+    let wanted = move |of: &Metadata<'_>| {
+        // Libraries chatter below warnings; their debug output is for their authors.
+        let is_ours = of.target().starts_with("saslgate");
+        let least = if is_ours { least } else { least.min(tracing::Level::WARN) };
+        of.target() == EVENT || *of.level() <= least
+    };
+    let lines = fmt_layer::layer().with_writer(writer).event_format(Lines(shape));
+    tracing_subscriber::registry().with(lines.with_filter(filter_fn(wanted)))
+}
+
+/// True if standard error is the stream that the service manager connected to
+/// the journal: `JOURNAL_STREAM` names its device and inode (systemd.exec(5)).
+fn is_journal() -> bool {
+    let stderr = std::io::stderr();
+    if stderr.is_terminal() {
+        return false;
+    }
+    let Ok(named) = std::env::var("JOURNAL_STREAM") else { return false };
+    nix::sys::stat::fstat(stderr.as_fd())
+        .is_ok_and(|there| named == format!("{}:{}", there.st_dev, there.st_ino))
+}
+
+/// Formats one event as one line.
+struct Lines(Shape);
+
+impl<S, N> FormatEvent<S, N> for Lines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        _context: &FmtContext<'_, S, N>,
+        mut line: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let level = *event.metadata().level();
+        match self.0 {
+            Shape::Dated => write!(line, "{:.3} {level} ", jiff::Timestamp::now())?,
+            Shape::Journal => write!(line, "<{}>", priority(level))?,
+        }
+        let mut text = Text { line: &mut line, result: Ok(()), is_first: true };
+        event.record(&mut text);
+        text.result?;
+        writeln!(line)
+    }
+}
+
+/// Priority as syslog(3) numbers it.
+fn priority(level: tracing::Level) -> u8 {
+    match level {
+        tracing::Level::ERROR => 3,
+        tracing::Level::WARN => 4,
+        tracing::Level::INFO => 6,
+        _ => 7,
+    }
+}
+
+/// Writes the message and then the other fields as ` name=value`.
+struct Text<'a, 'w> {
+    line: &'a mut Writer<'w>,
+    result: fmt::Result,
+    is_first: bool,
+}
+
+impl Text<'_, '_> {
+    fn write(&mut self, field: &Field, value: fmt::Arguments<'_>) {
+        let blank = if std::mem::take(&mut self.is_first) { "" } else { " " };
+        let mut line = Escaped(self.line);
+        let written = match field.name() {
+            "message" => write!(line, "{blank}{value}"),
+            name => write!(line, "{blank}{name}={value}"),
+        };
+        self.result = self.result.and(written);
+    }
+}
+
+impl Visit for Text<'_, '_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.write(field, format_args!("{value:?}"));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.write(field, format_args!("{value}"));
+    }
+}
+
+/// Keeps a line a line: control characters come out as `\xNN`.
+struct Escaped<'a, 'w>(&'a mut Writer<'w>);
+
+impl fmt::Write for Escaped<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for piece in text.split_inclusive(char::is_control) {
+            match piece.chars().next_back() {
+                Some(last) if last.is_control() => {
+                    self.0.write_str(&piece[..piece.len() - last.len_utf8()])?;
+                    write!(self.0, "\\x{:02x}", u32::from(last))?;
+                }
+                _ => self.0.write_str(piece)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is logged while a test runs, for every module that logs.
+#[cfg(test)]
+pub(crate) mod capture {
+    use std::io::{self, Write};
+    use std::sync::{Arc, Mutex};
+
+    use super::{Level, Shape, subscriber};
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Runs `work` and gives the lines it logged on this thread, as the journal would get them.
+    pub(crate) fn journal(level: Level, work: impl FnOnce()) -> String {
+        let lines = Lines::default();
+        let sink = lines.clone();
+        let logging = subscriber(level, Shape::Journal, move || sink.clone());
+        tracing::subscriber::with_default(logging, work);
+        let bytes = lines.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_each_line_with_its_priority() {
+        let logged = capture::journal(Level::Debug, || {
+            tracing::error!("broken");
+            tracing::warn!("degraded");
+            tracing::info!("started");
+            tracing::debug!(answer = 42, "detail");
+        });
+        assert_eq!(logged, "<3>broken\n<4>degraded\n<6>started\n<7>detail answer=42\n");
+    }
+
+    #[test]
+    fn leaves_out_what_is_below_the_level_but_never_an_event() {
+        let logged = capture::journal(Level::Error, || {
+            tracing::warn!("degraded");
+            tracing::info!(target: EVENT, "auth success: [user=alice]");
+            tracing::error!(target: "some_library", "broken");
+        });
+        assert_eq!(logged, "<6>auth success: [user=alice]\n<3>broken\n");
+    }
+
+    #[test]
+    fn keeps_a_line_a_line() {
+        let name = "al\nice\x1b[31m\u{85}";
+        let logged = capture::journal(Level::Info, || tracing::info!("user {name}"));
+        assert_eq!(logged, "<6>user al\\x0aice\\x1b[31m\\x85\n");
+    }
 }

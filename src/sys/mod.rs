@@ -1,4 +1,12 @@
-//! The operating system, safely.
+//! The operating system, safely: names of the host and its users, sockets of
+//! local peers, privileges.
+//!
+//! Layer 1: names `base` only. The one place beside `backend/pam` where
+//! `unsafe` may stand, one operation a block.
 
 pub mod host;
+pub mod limits;
+pub mod local_socket;
+pub mod privileges;
 pub mod terminal;
+pub mod users;

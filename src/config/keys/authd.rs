@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use super::bounds::{LONGEST_LOCAL, SHORTEST};
-use super::{Form, Key, Section};
+use super::{Choice, Form, Key, Kind, Section};
 use crate::config::forms::{self, account, mode, owner, realm, socket};
-use crate::config::kind::{Choice, Kind};
 use crate::server::saslauthd::UnavailableReply;
 
 pub(super) const SECTION: Section = Section {

@@ -1,14 +1,14 @@
 //! `[gate]`, `[[gate.listener]]`, `[[gate.backend]]`: the submission gate.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
 use super::bounds::LONGEST;
 use super::limits;
-use super::{Form, Key, Repeated, Section};
+use super::{Choice, Form, Key, Kind, Repeated, Section};
 use crate::config::Config;
 use crate::config::forms::{self, address, auth_source, host_name, listen, optional_path};
-use crate::config::kind::{Choice, Kind};
 use crate::gate::{AuthSource, BackendTls, BareNewlines, ListenerSettings, TlsMode};
-use std::net::{Ipv4Addr, SocketAddr};
-use std::time::Duration;
 
 pub(super) const SECTION: Section = Section {
     name: "gate",
@@ -108,8 +108,7 @@ pub(super) const LISTENER: Section = Section {
         ],
     }),
     text: "A socket that the gate listens on; repeat the section for each. Without any, the gate \
-           listens on 587 and 465 of every address. IPv4 and IPv6 are listeners of their own. \
-           Sockets that systemd hands over are matched to these by their address.",
+           listens on 587 and 465 of every address. IPv4 and IPv6 are listeners of their own.",
     keys: &[
         Key {
             name: "address",
@@ -215,10 +214,12 @@ pub(super) const BACKEND: Section = Section {
 
 /// What an entry is before its keys, which are all required, are read.
 const BLANK_LISTENER: ListenerSettings = ListenerSettings {
-    address: SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0),
+    address: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0),
     tls: TlsMode::Starttls,
 };
 
 fn last_listener(config: &mut Config, set: impl FnOnce(&mut ListenerSettings)) {
-    config.gate.listeners.last_mut().map(set).unwrap_or_default();
+    if let Some(listener) = config.gate.listeners.last_mut() {
+        set(listener);
+    }
 }

@@ -1,8 +1,7 @@
 //! Limits and timeouts of `[gate]`.
 
-use super::Key;
 use super::bounds::{LONGEST, SHORTEST};
-use crate::config::kind::Kind;
+use super::{Key, Kind};
 
 pub(super) const MAX_MESSAGE: Key = Key {
     name: "max_message",
@@ -40,8 +39,7 @@ pub(super) const MAX_LINE: Key = Key {
     },
     default: Some("2048"),
     text: "Longest command line with its CRLF; a longer one is refused with 500. RFC 5321 asks for \
-           512, its extensions for some more. Lines of an AUTH exchange may be longer by \
-           themselves (RFC 4954), and message content has no such limit.",
+           512, its extensions for some more. Message content has no such limit.",
 };
 
 pub(super) const MAX_ERRORS: Key = Key {
@@ -123,8 +121,7 @@ pub(super) const DATA_TIMEOUT: Key = Key {
         set: |config, time| config.gate.timeouts.data_block = time,
     },
     default: Some("\"3m\""),
-    text: "Wait for the next piece of message content, from the client or by the MTA. RFC 5321 \
-           asks for three minutes.",
+    text: "Wait for the client's next piece of message content. RFC 5321 asks for three minutes.",
 };
 
 pub(super) const HANDSHAKE_TIMEOUT: Key = Key {

@@ -13,7 +13,7 @@ mod store;
 mod tls;
 
 use super::Config;
-use super::kind::Kind;
+pub use super::kind::{Choice, Kind};
 
 /// A section of the file.
 pub struct Section {

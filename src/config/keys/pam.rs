@@ -1,10 +1,9 @@
 //! `[pam]`: verification through libpam.
 
 use super::bounds::{LONGEST, LONGEST_LOCAL, SHORTEST};
-use super::{Form, Key, Section};
+use super::{Choice, Form, Key, Kind, Section};
 use crate::backend::pam::UserForm;
 use crate::config::forms::{self, optional_path, optional_socket};
-use crate::config::kind::{Choice, Kind};
 
 pub(super) const SECTION: Section = Section {
     name: "pam",

@@ -1,8 +1,7 @@
 //! `[store]`: the password store.
 
-use super::{Form, Key, Section};
+use super::{Form, Key, Kind, Section};
 use crate::config::forms::{self, path};
-use crate::config::kind::Kind;
 
 pub(super) const SECTION: Section = Section {
     name: "store",

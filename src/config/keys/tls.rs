@@ -1,9 +1,8 @@
 //! `[tls]`: the gate's certificate; `[log]`: where log lines go.
 
-use super::{Form, Key, Section};
+use super::{Choice, Form, Key, Kind, Section};
 use crate::config::Config;
 use crate::config::forms::{self, optional_path};
-use crate::config::kind::{Choice, Kind};
 use crate::ops::log::{Level, Target};
 use crate::tls::MinimumVersion;
 
@@ -24,7 +23,7 @@ pub(super) const TLS: Section = Section {
             },
             default: Some("\"\""),
             text: "PEM file with the certificate chain, the gate's own certificate first \
-                   (fullchain.pem of Let's Encrypt). Read again on reload.",
+                   (fullchain.pem of Let's Encrypt).",
         },
         Key {
             name: "key",

@@ -1,0 +1,208 @@
+#!/bin/sh
+# Installs the system packages that building or testing saslgate needs.
+#
+#   packaging/setup.sh build   a C compiler and linker, for the C parts of crates
+#   packaging/setup.sh peers   that, and the programs the tests talk to
+#
+# Called by the Makefile. Knows Debian's apt-get and Fedora's dnf. Installs
+# only what is missing, as root or through sudo, and says nothing when nothing
+# is. It starts no service, enables none at boot, and removes no package: where
+# another mail server is in the way it says so and stops.
+set -eu
+
+# One need a line: how to see that it is there, the Debian package, the Fedora
+# package. `command` looks in PATH and the sbin directories, `file` wants one
+# match of the pattern. `-`: the distribution needs nothing for it.
+BUILD_NEEDS='
+command cc                                       gcc                  gcc
+file    /usr/include/stdio.h                     libc6-dev            glibc-devel
+command make                                     make                 make
+'
+PEER_NEEDS='
+file    /usr/libexec/sendmail/sendmail|/usr/sbin/sendmail.sendmail  sendmail-bin  sendmail
+file    /usr/share/sendmail/sendmail|/usr/sbin/sendmail.sendmail    sendmail-base sendmail
+file    /usr/share/sendmail/cf/m4/cf.m4|/usr/share/sendmail-cf/m4/cf.m4  sendmail-cf  sendmail-cf
+command m4                                       m4                   m4
+command saslauthd                                sasl2-bin            cyrus-sasl
+command testsaslauthd                            sasl2-bin            cyrus-sasl
+file    /usr/lib/*/sasl2/libplain.so*|/usr/lib64/sasl2/libplain.so*|/usr/lib/sasl2/libplain.so*  libsasl2-modules  cyrus-sasl-plain
+file    /usr/include/sasl/sasl.h                 libsasl2-dev         cyrus-sasl-devel
+file    /usr/include/security/pam_modules.h      libpam0g-dev         pam-devel
+file    /usr/lib/*/libpam_wrapper.so*|/usr/lib64/libpam_wrapper.so*|/usr/lib/libpam_wrapper.so*  libpam-wrapper  pam_wrapper
+file    /usr/lib/*/security/pam_unix.so|/lib/*/security/pam_unix.so|/usr/lib64/security/pam_unix.so|/usr/lib/security/pam_unix.so  libpam-modules  pam
+command swaks                                    swaks                swaks
+file    /usr/lib/*/perl5/*/Net/SSLeay.pm|/usr/lib64/perl5/vendor_perl/Net/SSLeay.pm|/usr/share/perl5/vendor_perl/Net/SSLeay.pm  libnet-ssleay-perl  perl-Net-SSLeay
+command msmtp                                    msmtp                msmtp
+command curl                                     curl                 curl
+command openssl                                  openssl              openssl
+command python3                                  python3              python3
+command systemd-analyze                          systemd              systemd
+command readelf                                  binutils             binutils
+command unshare                                  util-linux           util-linux
+command ps                                       procps               procps-ng
+command ss                                       iproute2             iproute
+'
+
+say() { printf 'setup: %s\n' "$*"; }
+
+stop() {
+    printf 'setup: %s\n' "$@" >&2
+    exit 1
+}
+
+main() {
+    case "${1-}" in
+        build) needs=$BUILD_NEEDS ;;
+        peers) needs=$BUILD_NEEDS$PEER_NEEDS ;;
+        *) stop "usage: packaging/setup.sh build|peers" ;;
+    esac
+    PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+    missing=$(find_missing)
+    [ -n "$missing" ] || return 0
+    if command -v apt-get >/dev/null; then
+        install_debian $missing
+    elif command -v dnf >/dev/null; then
+        install_fedora $missing
+    else
+        stop "this system has neither apt-get nor dnf; please install what stands for:" "$missing"
+    fi
+    still=$(find_missing)
+    [ -z "$still" ] || stop "installed, and yet not found: $still"
+}
+
+# Prints the packages of this distribution for every need that is not met.
+find_missing() {
+    if command -v dnf >/dev/null && ! command -v apt-get >/dev/null; then
+        column=fedora
+    else
+        column=debian
+    fi
+    printf '%s\n' "$needs" | while read -r kind probe debian fedora; do
+        [ -n "$kind" ] || continue
+        if ! is_met "$kind" "$probe"; then
+            [ "$column" = fedora ] && echo "$fedora" || echo "$debian"
+        fi
+    done | sort -u | grep -vx -e - | tr '\n' ' ' || true
+}
+
+is_met() {
+    case "$1" in
+        command) command -v "$2" >/dev/null ;;
+        file) any_exists "$2" ;;
+    esac
+}
+
+# Succeeds if one of the patterns, separated by `|`, matches a file.
+any_exists() {
+    old_ifs=$IFS
+    IFS='|'
+    for pattern in $1; do
+        for path in $pattern; do
+            if [ -e "$path" ]; then
+                IFS=$old_ifs
+                return 0
+            fi
+        done
+    done
+    IFS=$old_ifs
+    return 1
+}
+
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@"
+    elif command -v sudo >/dev/null; then
+        sudo "$@"
+    else
+        stop "root is needed for: $*" "run it as root, or install sudo, and start again"
+    fi
+}
+
+# Stops where `sendmail` is among the packages wanted, and another mail server is there.
+refuse_beside() {
+    stop "installing sendmail would $1." \
+        "The tests against real programs need sendmail's program file, not a running sendmail." \
+        "Run 'make test' on another machine or in a container; here 'cargo test' runs the" \
+        "tests that need no other program. Nothing was changed."
+}
+
+install_debian() {
+    say "installing $*"
+    apt="apt-get -qq -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=600"
+    as_root $apt update >/dev/null || say "apt-get update failed; trying with the lists that are here"
+    if ! plan=$(LC_ALL=C apt-get -s install --no-install-recommends "$@" 2>&1); then
+        stop "apt-get cannot install $*:" "$plan"
+    fi
+    removals=$(printf '%s\n' "$plan" | sed -n 's/^Remv \([^ ]*\).*/\1/p' | tr '\n' ' ')
+    [ -z "$removals" ] || refuse_beside "remove ${removals% }"
+    keep_services_down
+    log=$(mktemp)
+    if ! as_root env DEBIAN_FRONTEND=noninteractive $apt install -y --no-install-recommends "$@" >"$log" 2>&1; then
+        stop "apt-get install failed; its last words:" "$(tail -n 20 "$log")" "all of them: $log"
+    fi
+    rm -f "$log"
+    allow_services
+    disable_at_boot "$@"
+}
+
+POLICY=/usr/sbin/policy-rc.d
+
+# Debian's packages start their services as they are installed. policy-rc.d is
+# the documented way to say no; one that is there already is left as it is, if
+# it says no.
+keep_services_down() {
+    if [ -e "$POLICY" ]; then
+        if "$POLICY" sendmail start >/dev/null 2>&1; then
+            stop "$POLICY lets packages start services; move it away for the time of the set-up"
+        fi
+        return
+    fi
+    trap allow_services EXIT
+    trap 'exit 130' INT TERM HUP
+    printf '#!/bin/sh\n# saslgate set-up: no service starts while packages are installed.\nexit 101\n' |
+        as_root tee "$POLICY" >/dev/null
+    policy_is_ours=yes
+    as_root chmod 755 "$POLICY"
+}
+
+allow_services() {
+    [ "${policy_is_ours-}" = yes ] || return 0
+    policy_is_ours=no
+    as_root rm -f "$POLICY"
+}
+
+install_fedora() {
+    say "installing $*"
+    case " $* " in
+        *" sendmail "*)
+            for other in postfix exim opensmtpd; do
+                if rpm -q "$other" >/dev/null 2>&1; then
+                    refuse_beside "make it the mail server of this host instead of $other"
+                fi
+            done
+            ;;
+    esac
+    as_root dnf -q -y install --setopt=install_weak_deps=False "$@"
+    disable_at_boot "$@"
+}
+
+# What came in for the tests must not come up with the next boot.
+disable_at_boot() {
+    for package in "$@"; do
+        case "$package" in
+            sendmail | sendmail-bin) services="sendmail sm-client" ;;
+            cyrus-sasl | sasl2-bin) services=saslauthd ;;
+            *) continue ;;
+        esac
+        for service in $services; do
+            if command -v systemctl >/dev/null; then
+                as_root systemctl --quiet disable "$service.service" >/dev/null 2>&1 || true
+            fi
+            if command -v update-rc.d >/dev/null && [ -e "/etc/init.d/$service" ]; then
+                as_root update-rc.d "$service" disable >/dev/null 2>&1 || true
+            fi
+        done
+    done
+}
+
+main "$@"

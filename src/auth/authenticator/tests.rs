@@ -1,0 +1,198 @@
+//! Backends that say this and that, at once and later.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::*;
+use crate::auth::Service;
+use crate::base::{Origin, Secret};
+
+#[derive(Clone, Copy)]
+enum Says {
+    Yes,
+    Renamed,
+    No,
+    Unknown,
+    Down,
+}
+
+#[derive(Clone, Copy)]
+enum Speed {
+    AtOnce,
+    Later,
+}
+
+struct Backend {
+    name: &'static str,
+    says: Says,
+    speed: Speed,
+    asked: AtomicUsize,
+}
+
+impl Verify for Backend {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn verify(self: Arc<Self>, _attempt: Arc<Attempt>) -> Verification {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        let answer = match self.says {
+            Says::Yes => Answer::Accepted { user: None },
+            Says::Renamed => Answer::Accepted { user: Some(Identity::new("mapped", "x").unwrap()) },
+            Says::No => Answer::Rejected(ReasonCode::BadCredentials.into()),
+            Says::Unknown => Answer::Unknown,
+            Says::Down => Answer::Unavailable(Reason::new(ReasonCode::Busy, self.name)),
+        };
+        match self.speed {
+            Speed::AtOnce => Verification::Ready(answer),
+            Speed::Later => Verification::Pending(Box::pin(async {
+                tokio::task::yield_now().await;
+                answer
+            })),
+        }
+    }
+}
+
+const NAMES: [&str; 3] = ["first", "second", "third"];
+
+fn settings(floor: Duration) -> Settings {
+    Settings { backends: Vec::new(), default_realm: "host.test".to_owned(), floor }
+}
+
+fn attempt() -> Attempt {
+    Attempt {
+        identity: Identity::new("alice", "example.org").unwrap(),
+        password: Secret::copied_from(b"s3cret").unwrap(),
+        service: Service::from_wire(b"smtp").unwrap(),
+        origin: Origin::default(),
+    }
+}
+
+/// Asks backends that say `answers`; gives verdict, who decided and who was asked.
+async fn judge(answers: &[Says], speed: Speed, floor: Duration) -> (Outcome, Vec<usize>) {
+    let backends: Vec<Arc<Backend>> = answers
+        .iter()
+        .zip(NAMES)
+        .map(|(&says, name)| Arc::new(Backend { name, says, speed, asked: AtomicUsize::new(0) }))
+        .collect();
+    let panel = backends.iter().map(|backend| Arc::clone(backend) as Arc<dyn Verify>).collect();
+    let outcome = match Authenticator::new(panel, &settings(floor)).authenticate(attempt()) {
+        Authentication::Ready(outcome) => outcome,
+        Authentication::Pending(outcome) => outcome.await,
+    };
+    let asked = backends.iter().map(|backend| backend.asked.load(Ordering::Relaxed)).collect();
+    (outcome, asked)
+}
+
+async fn both_speeds(answers: &[Says], check: impl Fn(&Verdict, &str, &[usize])) {
+    for speed in [Speed::AtOnce, Speed::Later] {
+        let (outcome, asked) = judge(answers, speed, Duration::ZERO).await;
+        check(&outcome.verdict, outcome.by, &asked);
+    }
+}
+
+#[tokio::test]
+async fn unknown_goes_on_to_the_next() {
+    both_speeds(&[Says::Unknown, Says::Yes, Says::No], |verdict, by, asked| {
+        let Verdict::Accepted(proof) = verdict else { panic!("{verdict:?}") };
+        assert_eq!((proof.identity().user(), proof.backend(), by), ("alice", "second", "second"));
+        assert_eq!(asked, [1, 1, 0]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_not_tried_elsewhere() {
+    both_speeds(&[Says::No, Says::Yes], |verdict, by, asked| {
+        assert!(matches!(verdict, Verdict::Rejected(_)), "{verdict:?}");
+        assert_eq!((by, asked), ("first", &[1, 0][..]));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn nobody_knows_is_a_wrong_password() {
+    both_speeds(&[Says::Unknown, Says::Unknown], |verdict, by, asked| {
+        let Verdict::Rejected(reason) = verdict else { panic!("{verdict:?}") };
+        assert_eq!(reason.code, ReasonCode::BadCredentials);
+        assert_eq!((by, asked), ("second", &[1, 1][..]));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_outage_wins_over_unknown_and_the_first_is_told() {
+    for answers in
+        [[Says::Down, Says::Unknown, Says::Down], [Says::Unknown, Says::Down, Says::Unknown]]
+    {
+        both_speeds(&answers, |verdict, by, asked| {
+            let Verdict::Unavailable(reason) = verdict else { panic!("{verdict:?}") };
+            assert_eq!(reason.detail, by);
+            assert_eq!(asked, [1, 1, 1]);
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_later_decision_wins_over_an_outage() {
+    both_speeds(&[Says::Down, Says::Yes], |verdict, by, _| {
+        assert!(matches!(verdict, Verdict::Accepted(_)), "{verdict:?}");
+        assert_eq!(by, "second");
+    })
+    .await;
+    both_speeds(&[Says::Down, Says::No], |verdict, by, _| {
+        assert!(matches!(verdict, Verdict::Rejected(_)), "{verdict:?}");
+        assert_eq!(by, "second");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn takes_the_name_that_the_backend_knows() {
+    both_speeds(&[Says::Renamed], |verdict, _, _| {
+        let Verdict::Accepted(proof) = verdict else { panic!("{verdict:?}") };
+        assert_eq!(proof.identity().to_string(), "mapped@x");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn without_backends_nothing_is_decided() {
+    both_speeds(&[], |verdict, _, _| {
+        assert!(matches!(verdict, Verdict::Unavailable(_)), "{verdict:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn only_refusals_wait_for_the_floor() {
+    let floor = Duration::from_millis(30);
+    for speed in [Speed::AtOnce, Speed::Later] {
+        // Would hang for an hour if these waited.
+        judge(&[Says::Yes], speed, Duration::from_secs(3600)).await;
+        judge(&[Says::Down], speed, Duration::from_secs(3600)).await;
+        for refusal in [Says::No, Says::Unknown] {
+            let before = Instant::now();
+            let (outcome, _) = judge(&[refusal], speed, floor).await;
+            assert!(before.elapsed() >= floor);
+            assert!(outcome.elapsed < before.elapsed(), "the log gets the time without it");
+        }
+    }
+}
+
+#[tokio::test]
+async fn replaces_backends_and_realm_under_way() {
+    let backend = |name, says| -> Arc<dyn Verify> {
+        Arc::new(Backend { name, says, speed: Speed::Later, asked: AtomicUsize::new(0) })
+    };
+    let authenticator =
+        Authenticator::new(vec![backend("old", Says::Yes)], &settings(Duration::ZERO));
+    let Authentication::Pending(under_way) = authenticator.authenticate(attempt()) else {
+        panic!("was to be pending")
+    };
+    let renamed = Settings { default_realm: "new.test".to_owned(), ..settings(Duration::ZERO) };
+    authenticator.replace(vec![backend("new", Says::No)], &renamed);
+    assert_eq!(under_way.await.by, "old");
+    assert!(authenticator.asks("new") && !authenticator.asks("old"));
+    assert_eq!(authenticator.identify(b"alice", b"").unwrap().realm(), "new.test");
+}

@@ -1,0 +1,351 @@
+//! The side of authd: asks workers of `saslgate-pam`, over kept connections.
+//!
+//! One connection is one worker, so `pam.max_workers` bounds the connections,
+//! `pam.max_waiting` those who wait for one, and one deadline, `pam.timeout`,
+//! covers all of it. Whatever breaks, hangs or is not there is *unavailable*;
+//! a denial only ever comes from a module (table in `outcome`). A request is
+//! sent again only where the worker said that it did not read it: a module
+//! must not count one wrong password twice.
+
+use std::io;
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use nix::errno::Errno;
+use nix::sys::socket::{MsgFlags, recv};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::{Instant, timeout_at};
+
+use super::helper::Helper;
+use super::ipc::{self, Ask, Report, Response};
+use super::outcome::{Meaning, meaning};
+use super::service::AllowList;
+use super::settings::{Settings, UserForm};
+use crate::auth::{Answer, Attempt, Verification, Verify};
+use crate::base::{Identity, IdentityError, Printable, Reason, ReasonCode};
+
+/// Which `saslgate-pam` is asked.
+pub enum Reach {
+    /// One that runs as a service of its own, at this socket.
+    Running(PathBuf),
+    /// Our own child; it ends with the [`Pam`].
+    Own(Helper),
+}
+
+/// Verifies passwords through libpam, in worker processes. The backend `pam`.
+pub struct Pam {
+    settings: Settings,
+    services: AllowList,
+    reach: Reach,
+    permits: Semaphore,
+    waiting: AtomicUsize,
+    next_id: AtomicU64,
+    idle: Mutex<Vec<Idle>>,
+}
+
+/// A connection without a request; the last one in is the first one out, so
+/// that what is not needed grows old.
+struct Idle {
+    connection: UnixStream,
+    since: Instant,
+}
+
+/// Why nobody could be asked.
+#[derive(Debug, thiserror::Error)]
+enum Outage {
+    #[error("{0} requests wait for a PAM worker already")]
+    QueueFull(usize),
+    #[error("no PAM worker became free in time: all {0} were busy")]
+    NoneFree(usize),
+    #[error("PAM did not answer in time (service {0}): does a module wait for somebody?")]
+    Timeout(String),
+    #[error("cannot reach saslgate-pam: {0}: is it running?")]
+    Unreachable(io::Error),
+    #[error(
+        "the PAM worker broke off (service {0}): \
+         a module crashed, or this user may not connect; see the log of saslgate-pam"
+    )]
+    BrokenOff(String),
+    #[error("saslgate-pam speaks another protocol: restart it after an upgrade")]
+    Malformed,
+    #[error("saslgate-pam is stopping")]
+    Stopping,
+}
+
+impl Outage {
+    fn code(&self) -> ReasonCode {
+        match self {
+            Self::QueueFull(_) => ReasonCode::Busy,
+            Self::NoneFree(_) | Self::Timeout(_) => ReasonCode::Timeout,
+            Self::Unreachable(_) | Self::BrokenOff(_) | Self::Malformed => ReasonCode::BackendDown,
+            Self::Stopping => ReasonCode::Stopping,
+        }
+    }
+}
+
+impl From<Outage> for Answer {
+    fn from(outage: Outage) -> Self {
+        Self::Unavailable(Reason::new(outage.code(), outage.to_string()))
+    }
+}
+
+impl Verify for Pam {
+    fn name(&self) -> &'static str {
+        "pam"
+    }
+
+    fn verify(self: Arc<Self>, attempt: Arc<Attempt>) -> Verification {
+        let Some(service) = self.services.select(attempt.service.as_str()) else {
+            let asked = Printable::from(attempt.service.as_str());
+            let detail = format!("the PAM service \"{asked}\" is not in pam.services");
+            let reason = Reason::new(ReasonCode::ServiceNotAllowed, detail);
+            return Verification::Ready(Answer::Rejected(reason));
+        };
+        let service = service.to_owned();
+        Verification::Pending(Box::pin(async move { self.judge(&attempt, service).await }))
+    }
+}
+
+impl Pam {
+    /// A client of the `saslgate-pam` that `reach` names. Connects when the
+    /// first request comes: the other side may start later, or again.
+    #[must_use]
+    pub fn connect(settings: Settings, reach: Reach) -> Arc<Self> {
+        Arc::new(Self {
+            services: AllowList::new(&settings.services),
+            permits: Semaphore::new(settings.max_workers.clamp(1, Semaphore::MAX_PERMITS)),
+            waiting: AtomicUsize::new(0),
+            next_id: AtomicU64::new(1),
+            idle: Mutex::new(Vec::new()),
+            reach,
+            settings,
+        })
+    }
+
+    async fn judge(&self, attempt: &Attempt, service: String) -> Answer {
+        let deadline = Instant::now() + self.settings.timeout;
+        let asked = match self.admit(deadline).await {
+            Err(outage) => return outage.into(),
+            Ok(_permit) => {
+                let asking = self.ask(attempt, &service, deadline);
+                timeout_at(deadline, asking)
+                    .await
+                    .unwrap_or_else(|_| Err(Outage::Timeout(service.clone())))
+            }
+        };
+        match asked {
+            Ok(Response::Report(report)) => self.interpret(attempt, &service, &report),
+            Ok(Response::Refused { .. }) => {
+                let detail =
+                    format!("saslgate-pam does not serve {service}: its pam.services differ");
+                Answer::Rejected(Reason::new(ReasonCode::ServiceNotAllowed, detail))
+            }
+            Ok(Response::Goodbye) => Outage::Stopping.into(),
+            Err(outage) => outage.into(),
+        }
+    }
+
+    /// Waits for the right to use a worker, unless too many wait already.
+    async fn admit(&self, deadline: Instant) -> Result<SemaphorePermit<'_>, Outage> {
+        if let Ok(permit) = self.permits.try_acquire() {
+            return Ok(permit);
+        }
+        let _place = Place::take(&self.waiting, self.settings.max_waiting)
+            .ok_or(Outage::QueueFull(self.settings.max_waiting))?;
+        let permit = timeout_at(deadline, self.permits.acquire()).await;
+        // Closing the semaphore is nothing we ever do.
+        permit.ok().and_then(Result::ok).ok_or(Outage::NoneFree(self.settings.max_workers))
+    }
+
+    /// Asks one worker. One that leaves says goodbye: then another is asked, a new one.
+    async fn ask(
+        &self,
+        attempt: &Attempt,
+        service: &str,
+        deadline: Instant,
+    ) -> Result<Response, Outage> {
+        let ask = Ask {
+            id: self.next_id.fetch_add(1, Ordering::Relaxed),
+            budget: deadline.saturating_duration_since(Instant::now()),
+            service: service.to_owned(),
+            user: self.user_for_pam(&attempt.identity),
+            rhost: attempt.origin.client,
+            ruser: attempt.identity.to_string(),
+        };
+        let frame = ipc::encode_request(&ask, &attempt.password).map_err(|_| Outage::Malformed)?;
+        if let Some(connection) = self.take_idle() {
+            let exchanged = exchange(connection, &frame, &ask).await?;
+            if exchanged.response != Response::Goodbye {
+                return Ok(self.keep(exchanged));
+            }
+        }
+        let connection = self.open().await?;
+        Ok(self.keep(exchange(connection, &frame, &ask).await?))
+    }
+
+    async fn open(&self) -> Result<UnixStream, Outage> {
+        let address: &Path = match &self.reach {
+            Reach::Running(path) => path,
+            Reach::Own(helper) => helper.address(),
+        };
+        UnixStream::connect(address).await.map_err(Outage::Unreachable)
+    }
+
+    fn take_idle(&self) -> Option<UnixStream> {
+        let mut idle = self.idle();
+        while let Some(Idle { connection, .. }) = idle.pop() {
+            if is_quiet(&connection) {
+                return Some(connection);
+            }
+        }
+        None
+    }
+
+    /// Keeps a connection whose worker stays, and drops the ones that grew old.
+    fn keep(&self, exchanged: Exchanged) -> Response {
+        let now = Instant::now();
+        let mut idle = self.idle();
+        let limit = self.settings.idle_timeout;
+        let old = idle.iter().take_while(|entry| now.duration_since(entry.since) > limit).count();
+        idle.drain(..old);
+        idle.extend(exchanged.connection.map(|connection| Idle { connection, since: now }));
+        exchanged.response
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
+        // A list of connections is whole whatever happened to who held it.
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn user_for_pam(&self, identity: &Identity) -> String {
+        match self.settings.user {
+            UserForm::Local => identity.user().to_owned(),
+            UserForm::Full => identity.to_string(),
+        }
+    }
+
+    fn interpret(&self, attempt: &Attempt, service: &str, report: &Report) -> Answer {
+        match meaning(report.stage, report.code) {
+            Meaning::Accepted => self.accept(&attempt.identity, &report.user),
+            Meaning::Unknown => Answer::Unknown,
+            Meaning::Rejected(code) => Answer::Rejected(Reason::new(code, detail(service, report))),
+            Meaning::Unavailable => {
+                Answer::Unavailable(Reason::new(ReasonCode::BackendDown, detail(service, report)))
+            }
+        }
+    }
+
+    /// Accepts `claimed`, or whom a module made of it.
+    fn accept(&self, claimed: &Identity, name: &str) -> Answer {
+        if name == self.user_for_pam(claimed) {
+            return Answer::Accepted { user: None };
+        }
+        match self.identity_of(name, claimed.realm()) {
+            Ok(user) => Answer::Accepted { user: Some(user) },
+            Err(error) => {
+                let name = Printable::from(name);
+                let detail = format!("a PAM module renamed the user to \"{name}\": {error}");
+                Answer::Unavailable(Reason::new(ReasonCode::BackendDown, detail))
+            }
+        }
+    }
+
+    fn identity_of(&self, name: &str, realm: &str) -> Result<Identity, IdentityError> {
+        match self.settings.user {
+            UserForm::Local => Identity::new(name, realm),
+            UserForm::Full => Identity::parse(name, realm),
+        }
+    }
+}
+
+/// A place among those who wait; given back on drop.
+struct Place<'a>(&'a AtomicUsize);
+
+impl<'a> Place<'a> {
+    fn take(waiting: &'a AtomicUsize, limit: usize) -> Option<Self> {
+        let place = Self(waiting);
+        // Taken first and given back if it is one too many: two cannot take the last place.
+        (waiting.fetch_add(1, Ordering::Relaxed) < limit).then_some(place)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// True if the other side has neither left nor said anything: a worker speaks
+/// unasked only to say goodbye. Asks the kernel, not the reactor, which may not
+/// have heard of it yet.
+fn is_quiet(connection: &UnixStream) -> bool {
+    let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
+    recv(connection.as_raw_fd(), &mut [0; 1], flags) == Err(Errno::EAGAIN)
+}
+
+/// What came of one request.
+struct Exchanged {
+    response: Response,
+    /// The connection, if its worker stays.
+    connection: Option<UnixStream>,
+}
+
+/// Sends a request and reads what comes back.
+async fn exchange(
+    mut connection: UnixStream,
+    frame: &[u8],
+    ask: &Ask,
+) -> Result<Exchanged, Outage> {
+    // A worker that has just left refuses the bytes, and its goodbye is still there to be read.
+    let written = connection.write_all(frame).await;
+    let (response, is_quiet) = read_response(&mut connection, &ask.service).await?;
+    let (id, stays) = match &response {
+        Response::Goodbye => return Ok(Exchanged { response, connection: None }),
+        Response::Refused { id } => (*id, is_quiet),
+        Response::Report(report) => (report.id, is_quiet && !report.is_last),
+    };
+    if id != ask.id || written.is_err() {
+        // Another's answer, or an answer to what was not sent: never to be believed.
+        return Err(Outage::Malformed);
+    }
+    Ok(Exchanged { response, connection: stays.then_some(connection) })
+}
+
+/// Reads one response; tells whether nothing follows it. A goodbye may.
+async fn read_response(
+    connection: &mut UnixStream,
+    service: &str,
+) -> Result<(Response, bool), Outage> {
+    let mut bytes = Vec::with_capacity(512);
+    loop {
+        let body = ipc::body_len(&bytes, ipc::MAX_RESPONSE).map_err(|_| Outage::Malformed)?;
+        if let Some((frame, rest)) = body.and_then(|len| bytes.split_at_checked(ipc::HEADER + len))
+        {
+            let response = ipc::decode_response(&frame[ipc::HEADER..]);
+            return Ok((response.map_err(|_| Outage::Malformed)?, rest.is_empty()));
+        }
+        let read = connection.read_buf(&mut bytes).await;
+        if !read.is_ok_and(|count| count > 0) {
+            return Err(Outage::BrokenOff(service.to_owned()));
+        }
+    }
+}
+
+/// The line for the log: stage, libpam's text, service, and what modules said.
+fn detail(service: &str, report: &Report) -> String {
+    let Report { stage, text, messages, .. } = report;
+    let mut line = format!(
+        "PAM {} error: {} (service {service})",
+        stage.name(),
+        Printable::from(text.as_str())
+    );
+    for message in messages {
+        line.push_str("; module: ");
+        line.push_str(&Printable::from(message.as_str()).to_string());
+    }
+    line
+}

@@ -1,0 +1,138 @@
+//! What a configuration names on this host: files, directories, accounts.
+//!
+//! For `saslgate check`. Everything here is a warning: this may not be the
+//! host, nor the account, that the service runs on and as.
+
+use std::fs::{self, File, Metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use nix::unistd::{Group, User};
+
+use crate::config::{Inspected, Problem};
+
+/// Everything that a good configuration names and that does not look right here.
+pub(super) fn warnings(file: &Inspected) -> Vec<Problem> {
+    let mut found = Vec::new();
+    found.extend(certificate(file));
+    found.extend(authorities(file));
+    found.extend(services(file));
+    found.extend(store(file));
+    found.extend(socket(file));
+    found.extend(accounts(file));
+    found.extend(unused(file));
+    found
+}
+
+fn certificate(file: &Inspected) -> Vec<Problem> {
+    let Some(tls) = &file.config.tls else { return Vec::new() };
+    let mut found = Vec::new();
+    found.extend(unreadable(file, "tls.certificate", &tls.certificate));
+    found.extend(unreadable(file, "tls.key", &tls.key));
+    // Group may read it (a group of certificate users), nobody else anything.
+    let is_open = |metadata: &Metadata| metadata.mode() & 0o037 != 0;
+    if let Some(metadata) = fs::metadata(&tls.key).ok().filter(is_open) {
+        let title = format!("the private key is open to others (mode {})", mode(&metadata));
+        let help = format!("chmod 0600 {}", tls.key.display());
+        found.push(file.warning("tls.key", title, "the gate would refuse it").help(help));
+    }
+    found
+}
+
+fn authorities(file: &Inspected) -> Option<Problem> {
+    unreadable(file, "gate.backend.ca_file", file.config.gate.backend.ca_file.as_deref()?)
+}
+
+fn services(file: &Inspected) -> Option<Problem> {
+    let key = "pam.service_dir";
+    let directory = file.config.pam.service_dir.as_deref()?;
+    match fs::read_dir(directory) {
+        Ok(_) => None,
+        Err(error) => Some(cannot_read(file, key, directory, &error)),
+    }
+}
+
+fn store(file: &Inspected) -> Option<Problem> {
+    let key = "store.path";
+    let path = &file.config.store.path;
+    if !file.config.auth.backends.iter().any(|name| name == "store") {
+        return None;
+    }
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.mode() & 0o077 != 0 => {
+            let title = format!("the password store is open to others (mode {})", mode(&metadata));
+            let help = format!("chmod 0600 {}", path.display());
+            Some(file.warning(key, title, "authd would refuse it").help(help))
+        }
+        Ok(_) => None,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let title = format!("the password store {} does not exist yet", path.display());
+            let help = "`saslgate user add NAME` creates it with its first user";
+            Some(file.warning(key, title, "no such file").help(help))
+        }
+        Err(error) => Some(cannot_read(file, key, path, &error)),
+    }
+}
+
+/// authd creates the socket's directory, but nothing above it.
+fn socket(file: &Inspected) -> Option<Problem> {
+    let directory = file.config.saslauthd.socket.parent()?;
+    let above = directory.parent()?;
+    if directory.exists() || above.is_dir() {
+        return None;
+    }
+    let title = format!("the directory of the socket, {}, cannot be made", directory.display());
+    let label = format!("{} is not a directory", above.display());
+    let help = format!("mkdir -p {}", directory.display());
+    Some(file.warning("authd.socket", title, &label).help(help))
+}
+
+fn accounts(file: &Inspected) -> Vec<Problem> {
+    let owner = file.config.saslauthd.socket_owner.as_deref().unwrap_or_default();
+    let (user, group) = owner.split_once(':').unwrap_or((owner, ""));
+    let service_user = file.config.service_user.as_deref().unwrap_or_default();
+    let mut found = Vec::new();
+    for (key, name) in [("authd.socket_owner", user), ("authd.user", service_user)] {
+        if !name.is_empty() && matches!(User::from_name(name), Ok(None)) {
+            let title = format!("there is no user {name:?} on this host");
+            found.push(file.warning(key, title, "no such user"));
+        }
+    }
+    if !group.is_empty() && matches!(Group::from_name(group), Ok(None)) {
+        let title = format!("there is no group {group:?} on this host");
+        found.push(file.warning("authd.socket_owner", title, "no such group"));
+    }
+    found
+}
+
+fn unused(file: &Inspected) -> Option<Problem> {
+    if file.config.auth.backends.iter().any(|name| name == "pam") || !file.sets_any_of("pam") {
+        return None;
+    }
+    let title = "[pam] has no effect: \"pam\" is not among the backends".to_owned();
+    Some(file.warning("authd.backends", title, "only these are asked"))
+}
+
+fn unreadable(file: &Inspected, key: &str, path: &Path) -> Option<Problem> {
+    let error = match File::open(path).and_then(|opened| opened.metadata()) {
+        Ok(metadata) if metadata.is_dir() => io::Error::from(io::ErrorKind::IsADirectory),
+        Ok(_) => return None,
+        Err(error) => error,
+    };
+    Some(cannot_read(file, key, path, &error))
+}
+
+fn cannot_read(file: &Inspected, key: &str, path: &Path, error: &io::Error) -> Problem {
+    let title = format!("{} cannot be read: {error}", path.display());
+    let problem = file.warning(key, title, "named here");
+    if error.kind() == io::ErrorKind::PermissionDenied {
+        let help = "this check ran without the rights of the service; run it as root to be sure";
+        return problem.help(help);
+    }
+    problem
+}
+
+fn mode(metadata: &Metadata) -> String {
+    format!("{:04o}", metadata.mode() & 0o7777)
+}

@@ -1,0 +1,263 @@
+//! The table and the reader: every key lands, every default is what was
+//! promised, nothing that a file can hold makes the reader stumble.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::keys::{self, Form};
+use super::kind::Kind;
+use super::{Config, Look, Problems, manual, reader};
+use crate::gate::{AuthSource, BackendTls, BareNewlines, TlsMode};
+use crate::ops::log::{Level, Target};
+use crate::server::saslauthd::UnavailableReply;
+
+const HOST: &str = "mx.example.test";
+
+/// A file for each key that gives it another value than its default.
+const OTHER_VALUES: &[(&str, &str)] = &[
+    ("authd.backends", "[authd]\nbackends = [\"store\"]"),
+    ("authd.socket", "[authd]\nsocket = \"/x/mux\""),
+    ("authd.socket_mode", "[authd]\nsocket_mode = \"0600\""),
+    ("authd.socket_owner", "[authd]\nsocket_owner = \":mail\""),
+    ("authd.directory_mode", "[authd]\ndirectory_mode = \"0710\""),
+    ("authd.max_connections", "[authd]\nmax_connections = 7"),
+    ("authd.request_timeout", "[authd]\nrequest_timeout = \"7s\""),
+    ("authd.unavailable", "[authd]\nunavailable = \"no\""),
+    ("authd.default_realm", "[authd]\ndefault_realm = \"other.test\""),
+    ("authd.floor", "[authd]\nfloor = \"7ms\""),
+    ("authd.user", "[authd]\nuser = \"saslgate\""),
+    ("pam.socket", "[pam]\nsocket = \"/x/pam\""),
+    ("pam.services", "[pam]\nservices = [\"x\"]"),
+    ("pam.user", "[pam]\nuser = \"full\""),
+    ("pam.timeout", "[pam]\ntimeout = \"7s\""),
+    ("pam.max_workers", "[pam]\nmax_workers = 7"),
+    ("pam.max_waiting", "[pam]\nmax_waiting = 7"),
+    ("pam.idle_timeout", "[pam]\nidle_timeout = \"7s\""),
+    ("pam.requests_per_worker", "[pam]\nrequests_per_worker = 7"),
+    ("pam.service_dir", "[pam]\nservice_dir = \"/x\""),
+    ("store.path", "[store]\npath = \"/x.db\""),
+    ("store.memory", "[store]\nmemory = \"64MiB\""),
+    ("store.iterations", "[store]\niterations = 7"),
+    ("store.lanes", "[store]\nlanes = 7"),
+    ("store.hash_threads", "[store]\nhash_threads = 7"),
+    ("store.max_waiting", "[store]\nmax_waiting = 7"),
+    ("gate.hostname", "[gate]\nhostname = \"other.test\""),
+    ("gate.auth", "[gate]\nauth = \"saslauthd:/x\""),
+    ("gate.mechanisms", "[gate]\nmechanisms = [\"PLAIN\"]"),
+    ("gate.bare_newlines", "[gate]\nbare_newlines = \"normalize\""),
+    ("gate.max_message", "[gate]\nmax_message = 100000"),
+    ("gate.max_recipients", "[gate]\nmax_recipients = 7"),
+    ("gate.max_line", "[gate]\nmax_line = \"1KiB\""),
+    ("gate.max_errors", "[gate]\nmax_errors = 7"),
+    ("gate.max_auth_failures", "[gate]\nmax_auth_failures = 7"),
+    ("gate.max_commands", "[gate]\nmax_commands = 77"),
+    ("gate.max_sessions", "[gate]\nmax_sessions = 7"),
+    ("gate.max_sessions_per_address", "[gate]\nmax_sessions_per_address = 7"),
+    ("gate.command_timeout", "[gate]\ncommand_timeout = \"7s\""),
+    ("gate.data_timeout", "[gate]\ndata_timeout = \"7s\""),
+    ("gate.handshake_timeout", "[gate]\nhandshake_timeout = \"7s\""),
+    ("gate.auth_timeout", "[gate]\nauth_timeout = \"7s\""),
+    ("gate.connect_timeout", "[gate]\nconnect_timeout = \"7s\""),
+    ("gate.reply_timeout", "[gate]\nreply_timeout = \"7s\""),
+    ("gate.data_init_timeout", "[gate]\ndata_init_timeout = \"7s\""),
+    ("gate.data_final_timeout", "[gate]\ndata_final_timeout = \"7s\""),
+    ("gate.session_timeout", "[gate]\nsession_timeout = \"7s\""),
+    ("gate.listener.address", "[[gate.listener]]\naddress = \"[::1]:25\"\ntls = \"starttls\""),
+    ("gate.listener.tls", "[[gate.listener]]\naddress = \"[::1]:25\"\ntls = \"implicit\""),
+    ("gate.backend.address", "[[gate.backend]]\naddress = \"[::1]:25\""),
+    ("gate.backend.tls", "[[gate.backend]]\ntls = \"starttls\""),
+    ("gate.backend.ca_file", "[[gate.backend]]\ntls = \"starttls\"\nca_file = \"/x\""),
+    ("gate.backend.server_name", "[[gate.backend]]\ntls = \"starttls\"\nserver_name = \"x.test\""),
+    ("gate.backend.probe_interval", "[[gate.backend]]\nprobe_interval = \"7s\""),
+    ("tls.certificate", "[tls]\ncertificate = \"/x\"\nkey = \"/y\""),
+    ("tls.key", "[tls]\ncertificate = \"/x\"\nkey = \"/z\""),
+    ("tls.minimum_version", "[tls]\ncertificate = \"/x\"\nkey = \"/y\"\nminimum_version = \"1.3\""),
+    ("log.level", "[log]\nlevel = \"warn\""),
+    ("log.target", "[log]\ntarget = \"stderr\""),
+];
+
+fn good(source: &str) -> Config {
+    let reading = reader::read(source, HOST);
+    let problems = Problems::new(Path::new("x.toml"), source, reading.problems);
+    assert!(problems.is_empty(), "{problems}");
+    reading.config
+}
+
+#[test]
+fn every_key_changes_the_configuration_and_each_in_its_own_way() {
+    let sampled: BTreeSet<String> = OTHER_VALUES.iter().map(|(key, _)| (*key).to_owned()).collect();
+    let known: BTreeSet<String> =
+        keys::all().map(|(section, key)| format!("{}.{}", section.name, key.name)).collect();
+    assert_eq!(sampled, known, "every key needs a line in OTHER_VALUES");
+
+    let mut seen = vec![("the defaults", Config::with_defaults(HOST))];
+    for (key, source) in OTHER_VALUES {
+        let config = good(source);
+        for (other, earlier) in &seen {
+            assert_ne!(&config, earlier, "{key} makes no difference to {other}");
+        }
+        seen.push((key, config));
+    }
+}
+
+#[test]
+fn every_default_is_good_and_within_its_bounds() {
+    for (section, key) in keys::all() {
+        let Some(default) = key.default else {
+            assert!(matches!(section.form, Form::Repeated(_)), "{} has no default", key.name);
+            continue;
+        };
+        let value = toml::de::DeValue::parse(default).unwrap();
+        let mut config = Config::with_defaults(HOST);
+        let faults = key.kind.apply(value.get_ref(), &mut config);
+        assert!(faults.is_empty(), "{}.{}: {faults:?}", section.name, key.name);
+    }
+}
+
+#[test]
+fn every_text_of_the_table_can_be_printed() {
+    let mut names = BTreeSet::new();
+    for section in keys::SECTIONS {
+        assert!(section.text.ends_with('.') && section.text.is_ascii(), "{}", section.name);
+        for key in section.keys {
+            let name = format!("{}.{}", section.name, key.name);
+            assert!(key.text.ends_with('.') && key.text.is_ascii(), "{name}");
+            assert!(!key.text.contains(['\n', '\t']) && !key.text.contains("  "), "{name}");
+            assert!(key.name.chars().all(|c| c.is_ascii_lowercase() || c == '_'), "{name}");
+            assert!(names.insert(name.clone()), "{name} stands twice in the table");
+            assert!(matches!(manual::topic(&name), Ok(manual::Topic::Key(..))), "{name}");
+        }
+    }
+}
+
+#[test]
+fn bounds_are_in_order() {
+    for (_, key) in keys::all() {
+        let is_ordered = match &key.kind {
+            Kind::Count { min, max, .. } => min < max,
+            Kind::Time { min, max, .. } => min < max,
+            Kind::Size { min, max, multiple, .. } => min < max && *multiple > 0,
+            Kind::Choice(choices) => choices.len() > 1,
+            Kind::Text { .. } | Kind::List { .. } => true,
+        };
+        assert!(is_ordered, "{}", key.name);
+    }
+}
+
+#[test]
+fn the_defaults_are_those_promised() {
+    let config = Config::with_defaults(HOST);
+    assert_eq!(config.service_user, None);
+    assert_eq!(config.auth.backends, ["pam"]);
+    assert_eq!(config.auth.default_realm, HOST);
+    assert_eq!(config.auth.floor, Duration::from_millis(100));
+    assert_eq!(config.saslauthd.socket, PathBuf::from("/run/saslauthd/mux"));
+    assert_eq!((config.saslauthd.socket_mode, config.saslauthd.directory_mode), (0o777, 0o755));
+    assert_eq!(config.saslauthd.max_connections, 1000);
+    assert_eq!(config.saslauthd.unavailable, UnavailableReply::Close);
+    assert_eq!(config.pam.timeout, Duration::from_secs(30));
+    assert!(config.pam.services.iter().any(|name| name == "smtp"));
+    let store = &config.store;
+    assert_eq!((store.memory_kib, store.iterations, store.lanes), (19_456, 2, 1));
+    let gate = &config.gate;
+    assert_eq!(gate.hostname, HOST);
+    assert_eq!(gate.auth, AuthSource::Saslauthd(config.saslauthd.socket.clone()));
+    assert_eq!(gate.mechanisms, ["PLAIN", "LOGIN"]);
+    assert_eq!(gate.bare_newlines, BareNewlines::Reject);
+    assert_eq!(gate.backend.address, "127.0.0.1:10587");
+    assert_eq!(gate.backend.tls, BackendTls::None);
+    assert_eq!(gate.limits.message_bytes, 50 << 20);
+    assert_eq!(gate.timeouts.command, Duration::from_secs(300));
+    assert_eq!(gate.timeouts.data_final, Duration::from_secs(600));
+    let listeners: Vec<(String, TlsMode)> =
+        gate.listeners.iter().map(|it| (it.address.to_string(), it.tls)).collect();
+    assert_eq!(
+        listeners,
+        [
+            ("0.0.0.0:587".to_owned(), TlsMode::Starttls),
+            ("[::]:587".to_owned(), TlsMode::Starttls),
+            ("0.0.0.0:465".to_owned(), TlsMode::Implicit),
+            ("[::]:465".to_owned(), TlsMode::Implicit),
+        ]
+    );
+    assert_eq!(config.tls, None);
+    assert_eq!((config.log.level, config.log.target), (Level::Info, Target::Auto));
+}
+
+#[test]
+fn one_entry_replaces_all_default_listeners() {
+    let config = good("[[gate.listener]]\naddress = \"127.0.0.1:2587\"\ntls = \"implicit\"\n");
+    assert_eq!(config.gate.listeners.len(), 1);
+    assert_eq!(config.gate.listeners[0].tls, TlsMode::Implicit);
+}
+
+#[test]
+fn a_minimum_version_alone_makes_no_tls() {
+    assert_eq!(good("[tls]\nminimum_version = \"1.3\"\n").tls, None);
+    assert_eq!(good("[tls]\ncertificate = \"\"\nkey = \"\"\n").tls, None);
+}
+
+#[test]
+fn a_refused_value_leaves_no_second_problem_behind() {
+    // The certificate is there, if badly written: the key is not alone.
+    let reading = reader::read("[tls]\ncertificate = \"x\"\nkey = \"/y\"\n", HOST);
+    assert_eq!(reading.problems.len(), 1);
+    // The default backend is no loop where the one of the file could not be read.
+    let source = "[[gate.listener]]\naddress = \"127.0.0.1:10587\"\ntls = \"starttls\"\n\
+                  [[gate.backend]]\naddress = \"mta\"\n";
+    assert_eq!(reader::read(source, HOST).problems.len(), 1);
+}
+
+/// Whatever a file holds is read and rendered without a panic, and marks stand inside of it.
+fn survives(source: &str) {
+    let reading = reader::read(source, HOST);
+    let problems = Problems::new(Path::new("x.toml"), source, reading.problems);
+    for problem in problems.iter() {
+        if let Some(place) = &problem.place {
+            assert!(place.span.start <= source.len(), "{problem:?}");
+        }
+        let _ = problems.position(problem);
+    }
+    let _ = problems.render(Look::Plain);
+}
+
+#[test]
+fn survives_every_truncation_of_a_full_file() {
+    let full = include_str!("../../docs/examples/full.toml");
+    for end in 0..full.len() {
+        survives(&full[..end]);
+    }
+}
+
+#[test]
+fn survives_every_byte_of_a_full_file_being_another() {
+    let full = include_str!("../../docs/examples/full.toml");
+    for position in 0..full.len() {
+        for other in ["\"", "\n", "[", "=", "\u{fc}"] {
+            survives(&format!("{}{other}{}", &full[..position], &full[position + 1..]));
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn survives_any_text(source in "\\PC{0,200}") {
+        survives(&source);
+    }
+
+    #[test]
+    fn survives_any_value_for_any_key(
+        index in 0_usize..OTHER_VALUES.len(),
+        value in "(-?[0-9]{1,25}|\"[^\"\\\\\n]{0,20}\"|\\[(1,|\"x\",)*\\]|true|1\\.5|\\{a = 1\\}|1979-05-27)",
+    ) {
+        let (path, _) = OTHER_VALUES[index];
+        let (section, _) = keys::find(path).unwrap();
+        let name = path.rsplit('.').next().unwrap();
+        survives(&format!("{}\n{name} = {value}\n", section.header()));
+    }
+}

@@ -1,0 +1,308 @@
+//! Composes the gate: configuration to listeners, certificate, authenticator, backend, tasks.
+//!
+//! [`start`] is the gate as tasks of the running runtime, for the service and
+//! for `saslgate try`; [`run`] is the service: signals, reload, the service manager.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwap;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::auth::Mechanisms;
+use crate::backend::remote::Saslauthd;
+use crate::config::Config;
+use crate::daemon::signals::{Signals, Wish};
+use crate::gate::driver::{self, Gate};
+use crate::gate::probe::{self, HealthBoard};
+use crate::gate::relay::Route;
+use crate::gate::session::Rules;
+use crate::gate::{AuthSource, BackendTls, ListenerSettings, Settings, TlsMode};
+use crate::listen::{Slots, bind_tcp, serve_tcp};
+use crate::ops::systemd;
+use crate::tls::{ClientTls, ServerTls, TlsError};
+
+/// Why the gate cannot start or reload.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A gate without a certificate is no gate.
+    #[error(
+        "the gate needs a certificate: set tls.certificate and tls.key in the configuration file"
+    )]
+    NoCertificate,
+    /// The certificate, the key or the CA file.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {source}{}", advice(source))]
+    Bind {
+        /// As configured.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Signal handlers cannot be installed.
+    #[error("cannot install signal handlers: {0}")]
+    Signals(std::io::Error),
+}
+
+fn advice(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            "; another program has this port (see: ss -ltnp): \
+             move the MTA's own submission port to loopback first"
+        }
+        std::io::ErrorKind::PermissionDenied => {
+            "; ports below 1024 need CAP_NET_BIND_SERVICE or an inherited socket"
+        }
+        _ => "",
+    }
+}
+
+/// A gate at work.
+pub struct Running {
+    /// The bound addresses, in the order of the configuration.
+    pub listeners: Vec<SocketAddr>,
+    shared: Arc<ArcSwap<Gate>>,
+    bound: Bound,
+    tasks: TaskTracker,
+    /// Ends the probe; a reload starts another.
+    probing: std::sync::Mutex<CancellationToken>,
+    stop: CancellationToken,
+}
+
+/// What only a restart changes.
+#[derive(Debug, PartialEq, Eq)]
+struct Bound {
+    listeners: Vec<ListenerSettings>,
+    sessions: usize,
+    sessions_per_address: usize,
+}
+
+impl Bound {
+    fn of(settings: &Settings) -> Self {
+        Self {
+            listeners: settings.listeners.clone(),
+            sessions: settings.limits.sessions,
+            sessions_per_address: settings.limits.sessions_per_address,
+        }
+    }
+}
+
+/// Binds and serves, as tasks, until `stop` is cancelled.
+///
+/// # Errors
+/// [`StartError`]; then nothing is left behind.
+pub fn start(config: &Config, stop: CancellationToken) -> Result<Running, StartError> {
+    let sockets = config.gate.listeners.iter().map(bind).collect::<Result<Vec<_>, _>>()?;
+    start_on(config, sockets, stop)
+}
+
+/// A listening socket and how TLS starts on it.
+pub type Listening = (std::net::TcpListener, TlsMode);
+
+/// Binds one listener of the configuration.
+///
+/// # Errors
+/// [`StartError::Bind`].
+pub fn bind(listener: &ListenerSettings) -> Result<Listening, StartError> {
+    let address = listener.address;
+    let socket = bind_tcp(address).map_err(|source| StartError::Bind { address, source })?;
+    Ok((socket, listener.tls))
+}
+
+/// Serves on sockets that are bound already: by us, or by the service manager.
+///
+/// # Errors
+/// [`StartError`].
+pub fn start_on(
+    config: &Config,
+    sockets: Vec<Listening>,
+    stop: CancellationToken,
+) -> Result<Running, StartError> {
+    let tls_settings = config.tls.as_ref().ok_or(StartError::NoCertificate)?;
+    let tls = ServerTls::load(tls_settings)?;
+    warn_about(&tls);
+    let health = HealthBoard::default();
+    let gate = compose(&config.gate, tls, health)?;
+    let limits = &config.gate.limits;
+    let slots = Slots::new(limits.sessions, NonZeroUsize::new(limits.sessions_per_address));
+    let shared = Arc::new(ArcSwap::from_pointee(gate));
+    let tasks = TaskTracker::new();
+    let mut listeners = Vec::new();
+    for (socket, mode) in sockets {
+        let address = socket.local_addr().unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0)));
+        let listener =
+            TcpListener::from_std(socket).map_err(|source| StartError::Bind { address, source })?;
+        listeners.push(address);
+        let (shared, stop_session) = (Arc::clone(&shared), stop.clone());
+        let serve = move |stream, peer, admission| {
+            driver::serve(shared.load_full(), stream, peer, mode, admission, stop_session.clone())
+        };
+        tasks.spawn(serve_tcp(listener, Arc::clone(&slots), stop.clone(), tasks.clone(), serve));
+    }
+    let bound = Bound::of(&config.gate);
+    let probing = std::sync::Mutex::default();
+    let running = Running { listeners, shared, bound, tasks, probing, stop };
+    running.probe();
+    Ok(running)
+}
+
+impl Running {
+    /// Takes over what a new configuration changes: certificate, limits on
+    /// sessions to come, authenticator, backend. Listeners stay as they are.
+    ///
+    /// # Errors
+    /// [`StartError`]: nothing was changed.
+    pub fn reload(&self, config: &Config) -> Result<(), StartError> {
+        let tls_settings = config.tls.as_ref().ok_or(StartError::NoCertificate)?;
+        let old = self.shared.load_full();
+        // Everything that can fail comes before anything that changes.
+        let gate = compose(&config.gate, old.tls.clone(), old.health.clone())?;
+        old.tls.reload(tls_settings)?;
+        warn_about(&old.tls);
+        self.shared.store(Arc::new(gate));
+        self.probe();
+        Ok(())
+    }
+
+    /// True if what was bound and bounded at start is what `config` names, too.
+    #[must_use]
+    pub fn listens_as(&self, config: &Config) -> bool {
+        self.bound == Bound::of(&config.gate)
+    }
+
+    /// Waits until the backend was asked once, so that the first client gets the full offer.
+    pub async fn backend_known(&self) {
+        let health = self.shared.load().health.clone();
+        health.known().await;
+    }
+
+    /// Waits for the sessions to end, `limit` at most. `stop` must have been cancelled.
+    pub async fn drain(self, limit: Duration) {
+        self.tasks.close();
+        if tokio::time::timeout(limit, self.tasks.wait()).await.is_err() {
+            tracing::warn!("{} sessions were cut off at the end of the drain", self.tasks.len());
+        }
+    }
+
+    fn probe(&self) {
+        let token = self.stop.child_token();
+        let mut probing = self.probing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        std::mem::replace(&mut *probing, token.clone()).cancel();
+        let gate = self.shared.load_full();
+        self.tasks.spawn(probe::run(Arc::clone(&gate.route), gate.health.clone(), token));
+    }
+}
+
+/// Sessions that are still open this long after a stop are cut off.
+const DRAIN: Duration = Duration::from_secs(30);
+
+/// Runs the service until it is told to stop. `read` reads the configuration
+/// again, and gives its problems as text.
+///
+/// # Errors
+/// [`StartError`].
+pub async fn run(
+    config: &Config,
+    read: impl Fn() -> Result<Config, String>,
+) -> Result<(), StartError> {
+    let mut signals = Signals::install().map_err(StartError::Signals)?;
+    let stop = CancellationToken::new();
+    let running = start(config, stop.clone())?;
+    tokio::spawn(systemd::feed_watchdog(stop.clone()));
+    let places: Vec<String> = running.listeners.iter().map(ToString::to_string).collect();
+    tracing::info!("listening on {}", places.join(", "));
+    systemd::ready("serving");
+    while signals.next().await == Wish::Reload {
+        systemd::reloading();
+        reload(&running, read());
+        systemd::ready("serving");
+    }
+    tracing::info!("stopping: no new sessions, open messages are finished");
+    systemd::stopping();
+    stop.cancel();
+    running.drain(DRAIN).await;
+    Ok(())
+}
+
+/// A bad file or certificate changes nothing, and is said.
+fn reload(running: &Running, read: Result<Config, String>) {
+    let config = match read {
+        Ok(config) => config,
+        Err(problems) => {
+            tracing::error!("reload refused, the old configuration stays in force: {problems}");
+            return;
+        }
+    };
+    match running.reload(&config) {
+        Ok(()) if running.listens_as(&config) => tracing::info!("reloaded"),
+        Ok(()) => tracing::warn!(
+            "reloaded, but new listeners and session limits only come with a restart"
+        ),
+        Err(error) => {
+            tracing::error!("reload refused, the old configuration stays in force: {error}");
+        }
+    }
+}
+
+fn compose(settings: &Settings, tls: ServerTls, health: HealthBoard) -> Result<Gate, StartError> {
+    let mechanisms: Arc<dyn Mechanisms> = match &settings.auth {
+        AuthSource::Saslauthd(path) => {
+            Arc::new(Saslauthd::new(path.clone(), settings.timeouts.auth))
+        }
+    };
+    let served = mechanisms.offered();
+    let offered: Vec<String> =
+        settings.mechanisms.iter().filter(|name| served.contains(name)).cloned().collect();
+    let rules = |tls| {
+        Arc::new(Rules {
+            hostname: settings.hostname.clone(),
+            mechanisms: offered.clone(),
+            tls,
+            limits: settings.limits.clone(),
+        })
+    };
+    Ok(Gate {
+        settings: settings.clone(),
+        tls,
+        mechanisms,
+        route: Arc::new(route(settings)?),
+        health,
+        starttls_rules: rules(TlsMode::Starttls),
+        implicit_rules: rules(TlsMode::Implicit),
+    })
+}
+
+fn route(settings: &Settings) -> Result<Route, StartError> {
+    let backend = settings.backend.clone();
+    let tls = match backend.tls {
+        BackendTls::None => None,
+        BackendTls::Starttls => {
+            let host = backend.server_name.as_deref().unwrap_or_else(|| host_of(&backend.address));
+            Some(ClientTls::load(backend.ca_file.as_deref(), host)?)
+        }
+    };
+    Ok(Route {
+        settings: backend,
+        tls,
+        hostname: settings.hostname.clone(),
+        timeouts: settings.timeouts.clone(),
+    })
+}
+
+/// The host of `host:port`, without the brackets of an IPv6 address.
+fn host_of(address: &str) -> &str {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    host.trim_start_matches('[').trim_end_matches(']')
+}
+
+fn warn_about(tls: &ServerTls) {
+    if let Some(problem) = tls.warning(SystemTime::now()) {
+        tracing::warn!("{problem}");
+    }
+}

@@ -1,0 +1,179 @@
+//! The client's side of a session: a connection, what was read ahead, what is yet to be written.
+//!
+//! Replies are collected and written in one go when nothing more is to be done
+//! from what the client already sent (RFC 2920 §3.2). What is read is wiped as
+//! it is taken: AUTH lines pass through here.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use zeroize::Zeroizing;
+
+use super::stream::Stream;
+use crate::tls::{HandshakeError, Negotiated, ServerStream, ServerTls, negotiated_server};
+use crate::wire::smtp::input::{Front, Input};
+use crate::wire::smtp::line::{Line, LineSplitter};
+use crate::wire::smtp::reply::Reply;
+
+/// One client's connection.
+pub(super) struct Client {
+    stream: Stream<ServerStream<TcpStream>>,
+    /// The far end.
+    pub(super) peer: SocketAddr,
+    /// Our end.
+    pub(super) local: SocketAddr,
+    /// What TLS agreed on, once it is on.
+    pub(super) tls: Option<Negotiated>,
+    /// Read and not yet consumed.
+    input: Input,
+    output: Vec<u8>,
+    splitter: LineSplitter,
+}
+
+/// Why no line came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NoLine {
+    /// The client closed or reset the connection.
+    Gone,
+    /// Nothing for too long.
+    Late,
+}
+
+/// Longest line taken at all: an AUTH exchange (RFC 4954 §4).
+const MAX_LINE_BYTES: usize = 12_288;
+/// Replies held back before they are written in any case.
+const MAX_HELD_BYTES: usize = 16 * 1024;
+/// Room for one read while commands are exchanged.
+const COMMAND_READ_BYTES: usize = 2048;
+
+impl Client {
+    pub(super) fn new(stream: TcpStream, peer: SocketAddr) -> Self {
+        // Fails only for a socket that is gone already; then the peer stands in, for a debug line.
+        let local = stream.local_addr().unwrap_or(peer);
+        Self::over(Stream::Plain(stream), (peer, local), None)
+    }
+
+    /// The server side of a handshake. Nothing read in clear survives it: the
+    /// new connection starts with empty buffers (RFC 3207 §4.2).
+    pub(super) async fn encrypt(self, tls: &ServerTls) -> Result<Self, HandshakeError> {
+        let Stream::Plain(plain) = self.stream else {
+            return Err(HandshakeError::Protocol("TLS is active already".to_owned()));
+        };
+        let stream = tls.accept(plain).await?;
+        let negotiated = negotiated_server(&stream);
+        let ends = (self.peer, self.local);
+        Ok(Self::over(Stream::Tls(Box::new(stream)), ends, Some(negotiated)))
+    }
+
+    fn over(
+        stream: Stream<ServerStream<TcpStream>>,
+        (peer, local): (SocketAddr, SocketAddr),
+        tls: Option<Negotiated>,
+    ) -> Self {
+        let splitter = LineSplitter::new(MAX_LINE_BYTES);
+        Self { stream, peer, local, tls, input: Input::new(), output: Vec::new(), splitter }
+    }
+
+    /// True if something was read that nobody took yet.
+    pub(super) fn has_buffered_input(&self) -> bool {
+        !self.input.is_empty()
+    }
+
+    /// Queues a reply.
+    pub(super) async fn reply(&mut self, reply: &Reply) -> io::Result<()> {
+        reply.write(&mut self.output);
+        if self.output.len() > MAX_HELD_BYTES {
+            return self.flush().await;
+        }
+        Ok(())
+    }
+
+    /// Writes what is queued.
+    pub(super) async fn flush(&mut self) -> io::Result<()> {
+        if self.output.is_empty() {
+            return Ok(());
+        }
+        self.stream.write_all(&self.output).await?;
+        self.output.clear();
+        self.stream.flush().await
+    }
+
+    /// A line that is already here.
+    pub(super) fn buffered_line(&mut self) -> Option<Line> {
+        self.splitter.next(&mut self.input)
+    }
+
+    /// The next line; flushes before it waits.
+    pub(super) async fn line(&mut self, limit: Duration) -> Result<Line, NoLine> {
+        if let Some(line) = self.buffered_line() {
+            return Ok(line);
+        }
+        timeout(limit, self.wait_for_line()).await.unwrap_or(Err(NoLine::Late))
+    }
+
+    async fn wait_for_line(&mut self) -> Result<Line, NoLine> {
+        self.flush().await.map_err(|_| NoLine::Gone)?;
+        let mut arrived = Zeroizing::new([0; COMMAND_READ_BYTES]);
+        loop {
+            match self.stream.read(&mut arrived[..]).await {
+                Ok(count) if count > 0 => self.input.extend_from_slice(&arrived[..count]),
+                _ => return Err(NoLine::Gone),
+            }
+            if let Some(line) = self.buffered_line() {
+                return Ok(line);
+            }
+        }
+    }
+
+    /// Hands over everything that was read ahead: the beginning of the content.
+    pub(super) fn take_buffered(&mut self) -> Vec<u8> {
+        let count = self.input.len();
+        self.input.take(count)
+    }
+
+    /// Puts back what stands behind the content: the next commands (RFC 2920 §3.1).
+    pub(super) fn put_back(&mut self, rest: &[u8]) {
+        self.input.extend_from_slice(rest);
+    }
+
+    /// Reads content into the room that `block` has left.
+    pub(super) async fn read_content(&mut self, block: &mut Vec<u8>) -> Result<(), NoLine> {
+        match self.stream.read_buf(block).await {
+            Ok(count) if count > 0 => Ok(()),
+            _ => Err(NoLine::Gone),
+        }
+    }
+
+    /// Gives large buffers back: a session is idle most of its life.
+    pub(super) fn slim(&mut self) {
+        if self.input.is_empty() {
+            self.input = Input::new();
+        }
+        self.output.shrink_to(COMMAND_READ_BYTES);
+    }
+
+    /// Writes what is queued and closes in order. Reads on for a moment, so that the
+    /// last reply is not lost to a reset caused by input we never read.
+    pub(super) async fn close(mut self) {
+        const LINGER: Duration = Duration::from_secs(2);
+        let farewell = async {
+            self.flush().await?;
+            self.stream.shutdown().await
+        };
+        if !matches!(timeout(LINGER, farewell).await, Ok(Ok(()))) {
+            return;
+        }
+        let drain = async {
+            let mut sink = [0; 4096];
+            let mut left = 64;
+            while left > 0 && matches!(self.stream.read(&mut sink).await, Ok(count) if count > 0) {
+                left -= 1;
+            }
+        };
+        let _ = timeout(LINGER, drain).await;
+    }
+}

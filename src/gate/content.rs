@@ -1,0 +1,236 @@
+//! Streams the content of one message from the client to the backend.
+//!
+//! Constant memory: a block is read, scanned and written before the next is
+//! read, so a slow backend slows the client. Only CRLF.CRLF ends it. Whatever
+//! goes wrong on the backend's side, the client's content is read to its end
+//! first, since it hears no reply before (RFC 5321 §3.3); a message that is
+//! refused on the way is never completed at the backend: the connection is
+//! dropped without the final dot.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::client::Client;
+use super::relay::{Relay, RelayError};
+use super::session::ContentOutcome;
+use super::settings::{BareNewlines, Settings};
+use crate::wire::smtp::Stray;
+use crate::wire::smtp::data::{Discipline, Scanner, State};
+use crate::wire::smtp::reply::Reply;
+
+/// How it ended, for the session and for the log line.
+pub(super) struct Streamed {
+    pub(super) outcome: ContentOutcome,
+    /// Content bytes as the client sent them, without the final dot.
+    pub(super) bytes: u64,
+    /// The backend connection, if it can be used again.
+    pub(super) relay: Option<Relay>,
+    /// What happened to the backend, if something did.
+    pub(super) trouble: Option<RelayError>,
+}
+
+/// One read from the client: a few TLS records.
+const BLOCK_BYTES: usize = 64 * 1024;
+/// What a refused message may still go on for before the session is closed.
+const MAX_DISCARD_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Reads content from `client` up to its end and writes it, behind `trace`, to `relay`.
+pub(super) async fn stream(
+    client: &mut Client,
+    relay: Relay,
+    trace: Vec<u8>,
+    settings: &Settings,
+) -> Streamed {
+    let mut transfer = Transfer {
+        scanner: Scanner::new(match settings.bare_newlines {
+            BareNewlines::Reject => Discipline::Reject,
+            BareNewlines::Normalize => Discipline::Normalize,
+        }),
+        arrived: client.take_buffered(),
+        block: trace,
+        relay: Some(relay),
+        verdict: None,
+        trouble: None,
+        discarded: 0,
+    };
+    let outcome = transfer.run(client, settings).await;
+    let Transfer { scanner, relay, trouble, arrived, .. } = transfer;
+    client.put_back(&arrived);
+    Streamed { outcome, bytes: scanner.bytes(), relay, trouble }
+}
+
+struct Transfer {
+    scanner: Scanner,
+    /// Read and not yet scanned.
+    arrived: Vec<u8>,
+    /// Scanned and not yet written.
+    block: Vec<u8>,
+    /// `None` once the message is not passed on any more.
+    relay: Option<Relay>,
+    /// The reply the client gets in the end, once that is decided.
+    verdict: Option<Verdict>,
+    trouble: Option<RelayError>,
+    discarded: u64,
+}
+
+enum Verdict {
+    Backend(Reply),
+    Ours(Reply),
+}
+
+enum Progress {
+    More,
+    End,
+    /// The end is in doubt.
+    Doubt,
+}
+
+impl Transfer {
+    async fn run(&mut self, client: &mut Client, settings: &Settings) -> ContentOutcome {
+        loop {
+            match self.scan(settings.limits.message_bytes) {
+                Progress::End => break,
+                Progress::Doubt => return ContentOutcome::RefusedAndLost(self.refusal()),
+                Progress::More => {}
+            }
+            self.write(settings.timeouts.data_block).await;
+            self.arrived.reserve(BLOCK_BYTES);
+            let read = client.read_content(&mut self.arrived);
+            match timeout(settings.timeouts.data_block, read).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => return self.given_up(ContentOutcome::ClientGone),
+                Err(_) => {
+                    let reply = Reply::new(421, "4.4.2", "Timeout waiting for message content");
+                    return self.given_up(ContentOutcome::RefusedAndLost(reply));
+                }
+            }
+        }
+        self.finish(settings).await
+    }
+
+    /// Takes what arrived through the scanner; leaves what stands behind the end.
+    fn scan(&mut self, limit_bytes: u64) -> Progress {
+        loop {
+            let is_refused = self.relay.is_none();
+            let scanned = if is_refused {
+                self.scanner.discard(&self.arrived)
+            } else {
+                self.scanner.scan(&self.arrived, &mut self.block)
+            };
+            self.arrived.drain(..scanned.consumed);
+            if is_refused {
+                self.discarded += scanned.consumed as u64;
+            } else if self.scanner.bytes() > limit_bytes {
+                self.refuse(Reply::new(
+                    552,
+                    "5.3.4",
+                    format!("Message exceeds the limit of {limit_bytes} bytes"),
+                ));
+            }
+            match scanned.state {
+                State::End => return Progress::End,
+                State::AmbiguousEnd => return Progress::Doubt,
+                State::Violation(stray) => self.refuse(stray_refusal(stray)),
+                State::More if self.discarded > MAX_DISCARD_BYTES => return Progress::Doubt,
+                State::More => return Progress::More,
+            }
+        }
+    }
+
+    /// The message goes no further; the backend never sees its end.
+    fn refuse(&mut self, reply: Reply) {
+        self.relay = None;
+        self.block = Vec::new();
+        self.verdict.get_or_insert(Verdict::Ours(reply));
+    }
+
+    async fn write(&mut self, limit: Duration) {
+        let Some(relay) = &mut self.relay else { return };
+        if self.block.is_empty() {
+            return;
+        }
+        let early = match timeout(limit, relay.write_content(&self.block)).await {
+            Ok(None) => {
+                self.block.clear();
+                return;
+            }
+            Ok(Some(early)) => early,
+            Err(_) => Err(RelayError::Timeout { what: "take content", limit }),
+        };
+        self.broke_in(early);
+    }
+
+    /// The backend spoke or left before the end.
+    fn broke_in(&mut self, early: Result<Reply, RelayError>) {
+        self.relay = None;
+        self.block = Vec::new();
+        let verdict = match early {
+            // It cannot have a message whose end it has not seen.
+            Ok(reply) if reply.is_positive() => {
+                let error = RelayError::Protocol(format!(
+                    "it answered \"{}\" too early",
+                    reply.first_line()
+                ));
+                let verdict = Verdict::Ours(error.reply());
+                self.trouble = Some(error);
+                verdict
+            }
+            Ok(reply) if reply.code == 421 => Verdict::Backend(reply.with_code(451)),
+            Ok(reply) => Verdict::Backend(reply),
+            Err(error) => {
+                let verdict = Verdict::Ours(error.reply());
+                self.trouble = Some(error);
+                verdict
+            }
+        };
+        self.verdict.get_or_insert(verdict);
+    }
+
+    /// The end was seen: complete the message at the backend, or give the reply that was decided.
+    async fn finish(&mut self, settings: &Settings) -> ContentOutcome {
+        self.block.extend_from_slice(b".\r\n");
+        self.write(settings.timeouts.data_block).await;
+        let Some(relay) = &mut self.relay else {
+            return self.decided();
+        };
+        match relay.content_reply(settings.timeouts.data_final).await {
+            Ok(reply) => ContentOutcome::Answered(reply),
+            Err(error) => {
+                let reply = error.reply();
+                self.relay = None;
+                self.trouble = Some(error);
+                ContentOutcome::Refused(reply)
+            }
+        }
+    }
+
+    fn decided(&mut self) -> ContentOutcome {
+        match self.verdict.take() {
+            Some(Verdict::Backend(reply)) => ContentOutcome::Answered(reply),
+            Some(Verdict::Ours(reply)) => ContentOutcome::Refused(reply),
+            None => ContentOutcome::Refused(Reply::new(451, "4.3.0", "Message not accepted")),
+        }
+    }
+
+    fn refusal(&mut self) -> Reply {
+        match self.decided() {
+            ContentOutcome::Answered(reply)
+            | ContentOutcome::Refused(reply)
+            | ContentOutcome::RefusedAndLost(reply) => reply,
+            ContentOutcome::ClientGone => Reply::new(451, "4.3.0", "Message not accepted"),
+        }
+    }
+
+    /// The backend must not take the half for the whole: its connection is dropped, not ended.
+    fn given_up(&mut self, outcome: ContentOutcome) -> ContentOutcome {
+        self.relay = None;
+        outcome
+    }
+}
+
+fn stray_refusal(stray: Stray) -> Reply {
+    let text =
+        format!("Message refused: a {} alone is not allowed (RFC 5321 2.3.8)", stray.as_str());
+    Reply::new(554, "5.6.0", text)
+}

@@ -1,0 +1,405 @@
+//! Runs one client's session: all of its I/O, and nothing of its decisions.
+//!
+//! The loop in [`Connection::run`] is the whole story: an event goes into the
+//! session, a turn comes out, the reply is queued, the next thing is done and
+//! becomes the next event. The driver is the only writer on both connections
+//! and the only reader of clocks.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::client::{Client, NoLine};
+use super::content;
+use super::probe::HealthBoard;
+use super::record::{self, Recorder};
+use super::relay::{Relay, RelayError, Route};
+use super::session::{Asked, Event, Next, Notice, Rules, Session, Turn};
+use super::settings::{Settings, TlsMode};
+use super::trace::Trace;
+use crate::auth::{Conversation, ExchangeContext, Mechanisms, Response, StepResult};
+use crate::base::Origin;
+use crate::listen::Admission;
+use crate::ops::event::gate::Rejection;
+use crate::tls::ServerTls;
+use crate::wire::smtp::ehlo::Capabilities;
+use crate::wire::smtp::reply::Reply;
+
+/// Everything the sessions of a gate share. A reload makes a new one; sessions
+/// keep the one they started with.
+pub struct Gate {
+    /// As configured.
+    pub settings: Settings,
+    /// The certificate; reloads swap it inside.
+    pub tls: ServerTls,
+    /// Who runs the mechanisms.
+    pub mechanisms: Arc<dyn Mechanisms>,
+    /// How to reach the backend.
+    pub route: Arc<Route>,
+    /// What is known of the backend.
+    pub health: HealthBoard,
+    /// The session's rules on a STARTTLS listener.
+    pub starttls_rules: Arc<Rules>,
+    /// The session's rules on an implicit-TLS listener.
+    pub implicit_rules: Arc<Rules>,
+}
+
+/// Serves one connection to its end. A connection over a limit hears 421.
+pub async fn serve(
+    gate: Arc<Gate>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    mode: TlsMode,
+    admission: Admission,
+    stop: CancellationToken,
+) {
+    let client = Client::new(stream, peer);
+    let _permit = match admission {
+        Admission::Admitted(permit) => permit,
+        Admission::TooManySessions => {
+            return turn_away(client, mode, Rejection::TooManySessions).await;
+        }
+        Admission::TooManyFromAddress => {
+            return turn_away(client, mode, Rejection::TooManySessionsFromAddress).await;
+        }
+    };
+    let Some(connection) = Connection::accept(gate, client, mode, stop).await else { return };
+    connection.run().await;
+}
+
+/// A client that waits for a TLS handshake would not understand a reply: it is just closed.
+async fn turn_away(mut client: Client, mode: TlsMode, why: Rejection) {
+    record::turned_away(client.peer, why);
+    if mode == TlsMode::Starttls {
+        let text = "Too many sessions, try again later";
+        let _ = client.reply(&Reply::new(421, "4.3.2", text)).await;
+    }
+    client.close().await;
+}
+
+struct Connection {
+    gate: Arc<Gate>,
+    client: Client,
+    session: Session,
+    relay: Option<Relay>,
+    conversation: Option<(Conversation, String)>,
+    recorder: Recorder,
+    /// When the session must be over.
+    deadline: Instant,
+    stop: CancellationToken,
+}
+
+/// Who ended a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    ByUs,
+    ByClient,
+}
+
+impl Connection {
+    async fn accept(
+        gate: Arc<Gate>,
+        client: Client,
+        mode: TlsMode,
+        stop: CancellationToken,
+    ) -> Option<Self> {
+        let rules = match mode {
+            TlsMode::Starttls => &gate.starttls_rules,
+            TlsMode::Implicit => &gate.implicit_rules,
+        };
+        let connection = Self {
+            session: Session::new(Arc::clone(rules)),
+            relay: None,
+            conversation: None,
+            recorder: Recorder::new(client.peer, client.local),
+            deadline: Instant::now() + gate.settings.timeouts.session,
+            client,
+            stop,
+            gate,
+        };
+        match mode {
+            TlsMode::Starttls => Some(connection),
+            TlsMode::Implicit => connection.encrypt().await,
+        }
+    }
+
+    async fn run(mut self) {
+        let mut event = Event::Connected;
+        let end = loop {
+            let offer = self.gate.health.offered(self.gate.settings.limits.message_bytes);
+            let turn = self.guard(event, &offer);
+            self.recorder.turn(&turn, &self.client, &self.session, &self.gate);
+            if let Some(reply) = &turn.reply
+                && self.client.reply(reply).await.is_err()
+            {
+                break End::ByClient;
+            }
+            let is_ours = matches!(turn.next, Next::Close);
+            event = match turn.next {
+                Next::StartTls => match self.start_tls().await {
+                    Some(encrypted) => {
+                        self = encrypted;
+                        Event::TlsStarted
+                    }
+                    None => return,
+                },
+                next => match self.perform(next).await {
+                    Some(event) => event,
+                    None if is_ours => break End::ByUs,
+                    None => break End::ByClient,
+                },
+            };
+        };
+        self.end(end).await;
+    }
+
+    /// Lets the session decide; but STARTTLS with input behind it is never
+    /// answered with 220, whatever stands there (RFC 3207 §6, CVE-2011-0411).
+    fn guard(&mut self, event: Event, offer: &Capabilities) -> Turn {
+        let turn = self.session.handle(event, offer);
+        if matches!(turn.next, Next::StartTls) && self.client.has_buffered_input() {
+            let text = "nothing may follow STARTTLS before the handshake, closing connection";
+            return Turn {
+                reply: Some(Reply::new(421, "4.7.0", text)),
+                next: Next::Close,
+                ended: None,
+                notice: Some(Notice::Injection),
+            };
+        }
+        turn
+    }
+
+    /// Does the next thing; `None` ends the session.
+    async fn perform(&mut self, next: Next) -> Option<Event> {
+        match next {
+            Next::Read => self.read().await,
+            Next::Authenticate { mechanism, initial } => {
+                Some(self.authenticate(mechanism, initial).await)
+            }
+            Next::Respond(response) => Some(self.respond(response).await),
+            Next::CancelExchange => {
+                self.conversation = None;
+                self.read().await
+            }
+            Next::OpenRelay => Some(self.open_relay().await),
+            Next::Ask { line, command } => Some(self.ask(&line, command).await),
+            Next::StreamContent => self.stream_content().await,
+            // `run` does STARTTLS itself: it replaces the connection.
+            Next::StartTls | Next::Close => None,
+        }
+    }
+
+    async fn read(&mut self) -> Option<Event> {
+        let is_stopping = self.stop.is_cancelled() && !self.session.is_in_transaction();
+        if is_stopping {
+            return Some(Event::Stopping);
+        }
+        if let Some(line) = self.client.buffered_line() {
+            return Some(Event::Line(line));
+        }
+        let limit = self.gate.settings.timeouts.command;
+        let left = self.deadline.saturating_duration_since(Instant::now()).min(limit);
+        if !matches!(timeout(limit, self.client.flush()).await, Ok(Ok(()))) {
+            return None;
+        }
+        let is_idle = !self.session.is_in_transaction();
+        tokio::select! {
+            line = self.client.line(left) => match line {
+                Ok(line) => Some(Event::Line(line)),
+                Err(NoLine::Late) => Some(Event::TimedOut),
+                Err(NoLine::Gone) => None,
+            },
+            () = self.stop.cancelled(), if is_idle => Some(Event::Stopping),
+        }
+    }
+
+    async fn start_tls(mut self) -> Option<Self> {
+        if self.client.flush().await.is_err() {
+            return None;
+        }
+        self.encrypt().await
+    }
+
+    async fn encrypt(self) -> Option<Self> {
+        let Self { client, gate, .. } = self;
+        let peer = client.peer;
+        let limit = gate.settings.timeouts.handshake;
+        match timeout(limit, client.encrypt(&gate.tls)).await {
+            Ok(Ok(client)) => {
+                if let Some(tls) = &client.tls {
+                    record::encrypted(peer, tls);
+                }
+                Some(Self { client, gate, ..self })
+            }
+            Ok(Err(error)) => {
+                record::handshake_failed(peer, &error.to_string());
+                None
+            }
+            Err(_) => {
+                record::handshake_failed(peer, "the client took too long");
+                None
+            }
+        }
+    }
+
+    async fn authenticate(&mut self, mechanism: String, initial: Option<Response>) -> Event {
+        let context = ExchangeContext {
+            service: "smtp",
+            origin: Origin {
+                client: Some(self.client.peer.ip().to_canonical()),
+                port: Some(self.client.peer.port()),
+                uid: None,
+            },
+            is_encrypted: self.client.tls.is_some(),
+        };
+        let limit = self.gate.settings.timeouts.auth;
+        let started = Conversation::start(&self.gate.mechanisms, &mechanism, &context, limit);
+        match started {
+            Some(conversation) => self.step(conversation, mechanism, initial).await,
+            None => Event::Judged(record::mechanism_vanished(self.client.peer, &mechanism)),
+        }
+    }
+
+    async fn respond(&mut self, response: Response) -> Event {
+        match self.conversation.take() {
+            Some((conversation, mechanism)) => {
+                self.step(conversation, mechanism, Some(response)).await
+            }
+            None => Event::Judged(record::mechanism_vanished(self.client.peer, "(none)")),
+        }
+    }
+
+    async fn step(
+        &mut self,
+        conversation: Conversation,
+        mechanism: String,
+        response: Option<Response>,
+    ) -> Event {
+        match conversation.step(response).await {
+            StepResult::Challenge(challenge, conversation) => {
+                self.conversation = Some((conversation, mechanism));
+                Event::Challenge(challenge)
+            }
+            StepResult::Done { claimed, verdict } => {
+                record::judged(self.client.peer, &mechanism, claimed.as_ref(), &verdict);
+                Event::Judged(verdict)
+            }
+        }
+    }
+
+    /// A connection without a transaction: the one at hand made clean, or a new one.
+    async fn open_relay(&mut self) -> Event {
+        self.recorder.transaction_begins();
+        if let Some(mut relay) = self.relay.take()
+            && relay.clean().await.is_ok()
+        {
+            let capabilities = relay.capabilities().clone();
+            self.relay = Some(relay);
+            return Event::RelayReady(capabilities);
+        }
+        let Some(user) = self.session.user() else {
+            return Event::RelayFailed(Reply::new(530, "5.7.0", "Authentication required"));
+        };
+        let route = Arc::clone(&self.gate.route);
+        match Relay::open(Arc::clone(&route), user).await {
+            Ok(relay) => {
+                let capabilities = relay.capabilities().clone();
+                self.gate.health.is_up(&route.settings.address, &capabilities);
+                self.relay = Some(relay);
+                Event::RelayReady(capabilities)
+            }
+            Err(error) => {
+                if matches!(error, RelayError::Connect { .. }) {
+                    self.gate.health.is_down(&route.settings.address, error.to_string());
+                }
+                self.relay_failed(&error)
+            }
+        }
+    }
+
+    async fn ask(&mut self, line: &[u8], command: Asked) -> Event {
+        let timeouts = &self.gate.settings.timeouts;
+        let limit = match command {
+            Asked::Mail | Asked::Rcpt => timeouts.reply,
+            Asked::Data => timeouts.data_init,
+        };
+        let Some(mut relay) = self.relay.take() else {
+            return self.relay_failed(&RelayError::Lost { what: "a command" });
+        };
+        match relay.command(line, limit).await {
+            Ok(reply) if is_fitting(command, &reply) => {
+                self.relay = Some(relay);
+                Event::Replied(reply)
+            }
+            Ok(reply) => {
+                let text = format!("\"{}\" is no reply to this command", reply.first_line());
+                self.relay_failed(&RelayError::Protocol(text))
+            }
+            Err(error) => self.relay_failed(&error),
+        }
+    }
+
+    fn relay_failed(&mut self, error: &RelayError) -> Event {
+        self.relay = None;
+        self.recorder.backend_trouble(error);
+        Event::RelayFailed(error.reply())
+    }
+
+    async fn stream_content(&mut self) -> Option<Event> {
+        if self.client.flush().await.is_err() {
+            return None;
+        }
+        let Some(relay) = self.relay.take() else {
+            return Some(self.relay_failed(&RelayError::Lost { what: "content" }));
+        };
+        let trace = Trace {
+            client_name: self.session.client_name().unwrap_or("unknown"),
+            peer: self.client.peer,
+            hostname: &self.gate.settings.hostname,
+            tls: self.client.tls.as_ref(),
+            id: self.recorder.message_id(),
+            recipient: self.session.sole_recipient(),
+            date: &record::date_now(),
+        }
+        .header();
+        let streamed = content::stream(&mut self.client, relay, trace, &self.gate.settings).await;
+        self.client.slim();
+        self.relay = streamed.relay;
+        self.recorder.content_bytes(streamed.bytes);
+        if let Some(error) = &streamed.trouble {
+            self.recorder.backend_trouble(error);
+        }
+        Some(Event::ContentEnded(streamed.outcome))
+    }
+
+    async fn end(mut self, end: End) {
+        if let Some(ended) = self.session.abandon() {
+            self.recorder.ended(&ended, &self.client, &self.session, &self.gate);
+        }
+        self.recorder.disconnected(match end {
+            End::ByUs => "closed",
+            End::ByClient => "client gone",
+        });
+        let Self { client, relay, .. } = self;
+        // The backend hears QUIT while the client's connection is closed in order.
+        let goodbye = async {
+            if let Some(relay) = relay {
+                relay.quit().await;
+            }
+        };
+        tokio::join!(client.close(), goodbye);
+    }
+}
+
+/// RFC 5321 §4.3.2. A 530 to MAIL is about the gate, not about its client, who did log in.
+fn is_fitting(command: Asked, reply: &Reply) -> bool {
+    match (command, reply.code) {
+        (_, 530) => false,
+        (Asked::Data, 354) | (_, 400..=599) => true,
+        (Asked::Mail | Asked::Rcpt, 250..=259) => true,
+        _ => false,
+    }
+}

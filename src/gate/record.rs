@@ -1,0 +1,190 @@
+//! What the driver tells operators: each outcome once, in the words of `ops::event`.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::client::Client;
+use super::driver::Gate;
+use super::relay::RelayError;
+use super::session::{Ended, Notice, Outcome, Session, Turn};
+use crate::auth::Verdict;
+use crate::base::{Identity, Reason, ReasonCode};
+use crate::ops::event::gate as event;
+use crate::tls::Negotiated;
+use crate::wire::smtp::reply::Reply;
+
+/// Keeps what a session's log lines need: its id, the message counter, the clock of a transaction.
+pub(super) struct Recorder {
+    peer: SocketAddr,
+    session_id: String,
+    messages: u32,
+    message_id: String,
+    began: Option<Instant>,
+    content_bytes: u64,
+    /// When the session began, for its last line.
+    connected: Instant,
+    turns: u32,
+}
+
+impl Recorder {
+    pub(super) fn new(peer: SocketAddr, listener: SocketAddr) -> Self {
+        event::connected(&client_of(peer), listener);
+        Self {
+            peer,
+            session_id: session_id(),
+            messages: 0,
+            message_id: String::new(),
+            began: None,
+            content_bytes: 0,
+            connected: Instant::now(),
+            turns: 0,
+        }
+    }
+
+    /// Records what a turn says is worth it.
+    pub(super) fn turn(&mut self, turn: &Turn, client: &Client, session: &Session, gate: &Gate) {
+        self.turns += 1;
+        if let Some(notice) = turn.notice {
+            let reply = turn.reply.as_ref().map(Reply::first_line).unwrap_or_default();
+            event::rejected(&client_of(self.peer), rejection(notice), &reply);
+        }
+        if let Some(ended) = &turn.ended {
+            self.ended(ended, client, session, gate);
+        }
+    }
+
+    pub(super) fn transaction_begins(&mut self) {
+        self.began = Some(Instant::now());
+        self.content_bytes = 0;
+        self.messages += 1;
+        self.message_id = format!("{}.{}", self.session_id, self.messages);
+    }
+
+    /// Names this message in its trace header and its log line.
+    pub(super) fn message_id(&self) -> &str {
+        &self.message_id
+    }
+
+    pub(super) fn content_bytes(&mut self, bytes: u64) {
+        self.content_bytes = bytes;
+    }
+
+    /// One line for a message, however it ended.
+    pub(super) fn ended(&self, ended: &Ended, client: &Client, session: &Session, gate: &Gate) {
+        let recipients: Vec<&str> = ended.recipients.iter().map(String::as_str).collect();
+        let login = session.user().map(|user| user.identity().to_string()).unwrap_or_default();
+        let reply = ended.reply.as_ref().map(Reply::first_line).unwrap_or_default();
+        event::message(&event::MessageEvent {
+            id: &self.message_id,
+            client: client_of(self.peer),
+            login: &login,
+            from: &ended.sender,
+            recipients: &recipients,
+            refused: ended.refused_recipients,
+            size: self.content_bytes,
+            protocol: "ESMTPSA",
+            tls: client.tls.as_ref().map(facts_of),
+            backend: &gate.route.settings.address,
+            reply: &reply,
+            duration: self.began.map_or(Duration::ZERO, |began| began.elapsed()),
+            outcome: match ended.outcome {
+                Outcome::Accepted => event::MessageOutcome::Accepted,
+                Outcome::Refused => event::MessageOutcome::Refused,
+                Outcome::TempFail => event::MessageOutcome::Tempfail,
+                Outcome::Abandoned => event::MessageOutcome::Lost,
+            },
+        });
+    }
+
+    /// The backend failed this session. The message's own line says what became of it.
+    pub(super) fn backend_trouble(&self, error: &RelayError) {
+        event::backend_trouble(&client_of(self.peer), &error.to_string());
+    }
+
+    /// The session is over.
+    pub(super) fn disconnected(&self, end: &'static str) {
+        event::disconnected(&event::SessionEvent {
+            client: client_of(self.peer),
+            duration: self.connected.elapsed(),
+            commands: self.turns,
+            messages: self.messages,
+            end,
+        });
+    }
+}
+
+pub(super) fn encrypted(peer: SocketAddr, tls: &Negotiated) {
+    event::tls_started(&client_of(peer), &facts_of(tls));
+}
+
+pub(super) fn handshake_failed(peer: SocketAddr, reason: &str) {
+    event::tls_failed(&event::TlsFailure { client: client_of(peer), reason });
+}
+
+pub(super) fn turned_away(peer: SocketAddr, why: event::Rejection) {
+    event::rejected(&client_of(peer), why, "421");
+}
+
+/// The outcome of an AUTH command.
+pub(super) fn judged(
+    peer: SocketAddr,
+    mechanism: &str,
+    claimed: Option<&Identity>,
+    verdict: &Verdict,
+) {
+    let login = match (verdict, claimed) {
+        (Verdict::Accepted(user), _) => user.identity().to_string(),
+        (_, Some(identity)) => identity.to_string(),
+        (_, None) => String::new(),
+    };
+    let outcome = match verdict {
+        Verdict::Accepted(_) => event::AuthOutcome::Accepted,
+        Verdict::Rejected(reason) => event::AuthOutcome::Rejected(reason),
+        Verdict::Unavailable(reason) => event::AuthOutcome::Unavailable(reason),
+    };
+    event::auth(&event::AuthEvent { client: client_of(peer), mechanism, login: &login, outcome });
+}
+
+/// The mechanism was offered and cannot be started: the authenticator changed under us.
+pub(super) fn mechanism_vanished(peer: SocketAddr, mechanism: &str) -> Verdict {
+    let detail = "the mechanism was offered, but the authentication service does not serve it";
+    let verdict = Verdict::Unavailable(Reason::new(ReasonCode::NoMechanism, detail));
+    judged(peer, mechanism, None, &verdict);
+    verdict
+}
+
+/// Now, as RFC 5322 §3.3 writes it, in UTC.
+pub(super) fn date_now() -> String {
+    let now = jiff::Timestamp::try_from(SystemTime::now()).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    now.strftime("%a, %d %b %Y %H:%M:%S +0000").to_string()
+}
+
+/// 50 random bits: enough to find one session in the logs of a year.
+fn session_id() -> String {
+    const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+    let mut random = [0; 10];
+    // A log id is no secret; without randomness sessions merely share one.
+    let _ = getrandom::fill(&mut random);
+    random.iter().map(|byte| char::from(ALPHABET[usize::from(byte % 32)])).collect()
+}
+
+fn client_of(peer: SocketAddr) -> event::Client<'static> {
+    event::Client { name: None, address: peer.ip() }
+}
+
+fn facts_of(tls: &Negotiated) -> event::TlsFacts<'_> {
+    let Negotiated { version, cipher, bits, verify, .. } = tls;
+    event::TlsFacts { version, cipher, bits: *bits, verify }
+}
+
+fn rejection(notice: Notice) -> event::Rejection {
+    match notice {
+        Notice::HttpVerb => event::Rejection::HttpVerb,
+        Notice::TooManyErrors => event::Rejection::TooManyErrors,
+        Notice::TooManyCommands => event::Rejection::TooManyCommands,
+        Notice::TooManyAuthFailures => event::Rejection::TooManyAuthFailures,
+        Notice::Bdat => event::Rejection::BdatNotOffered,
+        Notice::Injection => event::Rejection::DataBehindStarttls,
+        Notice::Idle => event::Rejection::Timeout,
+    }
+}

@@ -1,0 +1,318 @@
+//! One connection to the backend MTA: opened for an authenticated user, spoken to in lock-step.
+//!
+//! What sendmail needs (facts a front must know): nothing is sent behind EHLO
+//! or DATA before its reply, EHLO is said once (twice with STARTTLS), VERB and
+//! friends are never sent, replies outside 200 to 599 are a protocol error,
+//! TCP_NODELAY is on. RSET makes a used connection clean again.
+//!
+//! Errors are about the backend and are always 4xx for the client.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout};
+
+use super::settings::{BackendSettings, BackendTls, Timeouts};
+use super::stream::Stream;
+use crate::auth::Authenticated;
+use crate::tls::{ClientStream, ClientTls};
+use crate::wire::smtp::ehlo::Capabilities;
+use crate::wire::smtp::reply::{Reply, ReplyParser};
+
+/// How to reach the backend; shared by all sessions and the probe.
+pub struct Route {
+    /// Where and how.
+    pub settings: BackendSettings,
+    /// Trust for STARTTLS; present if the settings ask for it.
+    pub tls: Option<ClientTls>,
+    /// What we call ourselves in EHLO.
+    pub hostname: String,
+    /// How long to wait.
+    pub timeouts: Timeouts,
+}
+
+/// What went wrong with the backend. Every one is temporary for the client.
+#[derive(Debug, thiserror::Error)]
+pub enum RelayError {
+    /// No connection.
+    #[error("cannot connect to the backend {address}: {source}")]
+    Connect {
+        /// As configured.
+        address: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// It hung.
+    #[error("the backend did not {what} within {limit:?}")]
+    Timeout {
+        /// What was waited for.
+        what: &'static str,
+        /// How long.
+        limit: Duration,
+    },
+    /// It closed or reset the connection.
+    #[error("the backend closed the connection while we waited for {what}")]
+    Lost {
+        /// What was waited for.
+        what: &'static str,
+    },
+    /// It answered that it goes away (421), or does not serve us (554 greeting, EHLO refused).
+    #[error("the backend answered \"{0}\"")]
+    Refused(String, Reply),
+    /// It does not speak SMTP as it should.
+    #[error("the backend broke the protocol: {0}")]
+    Protocol(String),
+    /// STARTTLS is required towards it and does not work.
+    #[error("no verified TLS to the backend: {0}")]
+    Tls(String),
+}
+
+impl RelayError {
+    /// What the client hears: 451, with the backend's own words where it had any.
+    #[must_use]
+    pub fn reply(&self) -> Reply {
+        match self {
+            Self::Refused(_, reply) if reply.code == 421 => reply.with_code(451),
+            Self::Refused(..) | Self::Connect { .. } | Self::Tls(_) => {
+                Reply::new(451, "4.4.1", "The mail server behind this gate is not available")
+            }
+            Self::Timeout { .. } => {
+                Reply::new(451, "4.4.2", "The mail server behind this gate does not answer")
+            }
+            Self::Lost { .. } => {
+                Reply::new(451, "4.4.2", "The mail server behind this gate was lost")
+            }
+            Self::Protocol(_) => {
+                Reply::new(451, "4.3.0", "The mail server behind this gate is not usable")
+            }
+        }
+    }
+}
+
+/// An open connection to the backend, past EHLO.
+pub struct Relay {
+    pub(super) stream: Stream<ClientStream<TcpStream>>,
+    input: Vec<u8>,
+    parser: ReplyParser,
+    route: Arc<Route>,
+    capabilities: Capabilities,
+    /// MAIL was sent and no message completed since: RSET comes first.
+    is_dirty: bool,
+    used: Instant,
+}
+
+/// A connection that was idle longer than this is checked with RSET before it is used.
+const FRESH: Duration = Duration::from_secs(2);
+
+impl Relay {
+    /// Connects, greets and, if the settings say so, encrypts. Asks for the
+    /// proof that somebody is logged in: nobody else has business at the backend.
+    ///
+    /// # Errors
+    /// [`RelayError`]; nothing was sent that could be a message.
+    pub async fn open(route: Arc<Route>, _user: &Authenticated) -> Result<Self, RelayError> {
+        Self::dial(route).await
+    }
+
+    /// Asks the backend what it can do, and leaves.
+    ///
+    /// # Errors
+    /// [`RelayError`].
+    pub async fn probe(route: Arc<Route>) -> Result<Capabilities, RelayError> {
+        let relay = Self::dial(route).await?;
+        let capabilities = relay.capabilities.clone();
+        relay.quit().await;
+        Ok(capabilities)
+    }
+
+    async fn dial(route: Arc<Route>) -> Result<Self, RelayError> {
+        let limit = route.timeouts.connect;
+        let late = RelayError::Timeout { what: "accept a connection and greet", limit };
+        timeout(limit, Self::connect_and_greet(route)).await.unwrap_or(Err(late))
+    }
+
+    async fn connect_and_greet(route: Arc<Route>) -> Result<Self, RelayError> {
+        let address = &route.settings.address;
+        let stream = TcpStream::connect(address.as_str())
+            .await
+            .map_err(|source| RelayError::Connect { address: address.clone(), source })?;
+        // sendmail answers in small segments: without it each costs a delayed ACK.
+        stream
+            .set_nodelay(true)
+            .map_err(|source| RelayError::Connect { address: address.clone(), source })?;
+        let mut relay = Self {
+            stream: Stream::Plain(stream),
+            input: Vec::new(),
+            parser: ReplyParser::new(),
+            route,
+            capabilities: Capabilities::default(),
+            is_dirty: false,
+            used: Instant::now(),
+        };
+        let greeting = relay.read_reply("greet").await?;
+        if greeting.code != 220 {
+            return Err(refused(greeting));
+        }
+        relay.hello().await?;
+        if relay.route.settings.tls == BackendTls::Starttls {
+            relay = relay.encrypt().await?;
+        }
+        Ok(relay)
+    }
+
+    async fn hello(&mut self) -> Result<(), RelayError> {
+        let line = format!("EHLO {}\r\n", self.route.hostname);
+        let reply = self.exchange(line.as_bytes(), "answer EHLO").await?;
+        if reply.code != 250 {
+            return Err(refused(reply));
+        }
+        self.capabilities = Capabilities::parse(&reply);
+        Ok(())
+    }
+
+    /// STARTTLS: what the backend said in clear is forgotten (RFC 3207 §4.2).
+    async fn encrypt(mut self) -> Result<Self, RelayError> {
+        let missing = |text: &str| RelayError::Tls(text.to_owned());
+        let Some(tls) = self.route.tls.clone() else {
+            return Err(missing("no trust anchors are loaded"));
+        };
+        if !self.capabilities.starttls {
+            return Err(missing("STARTTLS is not offered"));
+        }
+        let reply = self.exchange(b"STARTTLS\r\n", "answer STARTTLS").await?;
+        if reply.code != 220 {
+            return Err(refused(reply));
+        }
+        if !self.input.is_empty() {
+            return Err(missing("plaintext was injected behind the STARTTLS reply"));
+        }
+        let Stream::Plain(plain) = self.stream else {
+            return Err(missing("TLS is active already"));
+        };
+        let stream = tls.connect(plain).await.map_err(|error| missing(&error.to_string()))?;
+        self.stream = Stream::Tls(Box::new(stream));
+        self.hello().await?;
+        Ok(self)
+    }
+
+    /// What the backend announced on this connection.
+    #[must_use]
+    pub fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    /// Makes sure no transaction is open and the connection is alive.
+    ///
+    /// # Errors
+    /// [`RelayError`]: the connection is of no use any more.
+    pub async fn clean(&mut self) -> Result<(), RelayError> {
+        if !self.is_dirty && self.used.elapsed() < FRESH {
+            return Ok(());
+        }
+        let reply = self.command(b"RSET\r\n", self.route.timeouts.reply).await?;
+        if !reply.is_positive() {
+            return Err(refused(reply));
+        }
+        self.is_dirty = false;
+        Ok(())
+    }
+
+    /// Sends one command line and reads its reply. A 421 is an error: the backend is leaving.
+    ///
+    /// # Errors
+    /// [`RelayError`]: the connection is of no use any more.
+    pub async fn command(&mut self, line: &[u8], limit: Duration) -> Result<Reply, RelayError> {
+        self.is_dirty = true;
+        let late = RelayError::Timeout { what: "answer", limit };
+        let reply = timeout(limit, self.exchange(line, "answer")).await.unwrap_or(Err(late))?;
+        self.used = Instant::now();
+        if reply.code == 421 { Err(refused(reply)) } else { Ok(reply) }
+    }
+
+    /// Reads the reply to the content.
+    ///
+    /// # Errors
+    /// [`RelayError`]: whether the message was taken is unknown.
+    pub async fn content_reply(&mut self, limit: Duration) -> Result<Reply, RelayError> {
+        let late = RelayError::Timeout { what: "answer the message", limit };
+        let wait = self.read_reply("the reply to the message");
+        let reply = timeout(limit, wait).await.unwrap_or(Err(late))?;
+        self.is_dirty = false;
+        self.used = Instant::now();
+        if reply.code == 421 { Err(refused(reply)) } else { Ok(reply) }
+    }
+
+    /// Writes content, and stops as soon as the backend speaks (sendmail may
+    /// answer 421 in the middle and close) or goes. `None`: all is written.
+    pub async fn write_content(&mut self, mut content: &[u8]) -> Option<Result<Reply, RelayError>> {
+        let (mut reader, mut writer) = tokio::io::split(&mut self.stream);
+        while !content.is_empty() {
+            tokio::select! {
+                biased;
+                read = reader.read_buf(&mut self.input) => {
+                    if !matches!(read, Ok(count) if count > 0) {
+                        return Some(Err(RelayError::Lost { what: "content" }));
+                    }
+                    break;
+                }
+                written = writer.write(content) => match written {
+                    Ok(count) if count > 0 => content = &content[count..],
+                    // The reply that explains it may still be in the receive buffer.
+                    _ => break,
+                },
+            }
+        }
+        if content.is_empty() {
+            let flushed = writer.flush().await.is_ok();
+            if flushed && self.input.is_empty() {
+                return None;
+            }
+        }
+        Some(self.read_reply("content").await)
+    }
+
+    /// Says QUIT and closes, without waiting long.
+    pub async fn quit(mut self) {
+        const PATIENCE: Duration = Duration::from_secs(2);
+        let _ = timeout(PATIENCE, self.exchange(b"QUIT\r\n", "answer QUIT")).await;
+        let _ = timeout(PATIENCE, self.stream.shutdown()).await;
+    }
+
+    async fn exchange(&mut self, line: &[u8], what: &'static str) -> Result<Reply, RelayError> {
+        // Input nobody asked for would be taken for the reply to this command.
+        if !self.input.is_empty() {
+            let early = self.read_reply(what).await?;
+            return Err(if early.code == 421 {
+                refused(early)
+            } else {
+                RelayError::Protocol("it spoke out of turn".to_owned())
+            });
+        }
+        let sent = async {
+            self.stream.write_all(line).await?;
+            self.stream.flush().await
+        };
+        // A backend that closed may have said why: its last words outrank the broken pipe.
+        let _ = sent.await;
+        self.read_reply(what).await
+    }
+
+    async fn read_reply(&mut self, what: &'static str) -> Result<Reply, RelayError> {
+        loop {
+            if let Some(reply) = self.parser.feed(&mut self.input) {
+                return reply.map_err(|error| RelayError::Protocol(error.to_string()));
+            }
+            match self.stream.read_buf(&mut self.input).await {
+                Ok(count) if count > 0 => {}
+                _ => return Err(RelayError::Lost { what }),
+            }
+        }
+    }
+}
+
+fn refused(reply: Reply) -> RelayError {
+    RelayError::Refused(reply.first_line(), reply)
+}

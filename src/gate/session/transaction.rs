@@ -1,0 +1,267 @@
+//! MAIL, RCPT, DATA: one message on its way through, and how it ended.
+//!
+//! Every 250 here is the backend's. When the backend is lost within a
+//! transaction the client hears 451 until it starts a new one; nothing is
+//! retried behind its back.
+
+use super::{Asked, Next, Notice, Session, State, Turn};
+use crate::wire::smtp::command::{CommandError, Mail, Rcpt};
+use crate::wire::smtp::ehlo::Capabilities;
+use crate::wire::smtp::reply::Reply;
+
+/// One message between MAIL and its end.
+pub(super) struct Transaction {
+    mail: Mail,
+    /// As the backend accepted them.
+    recipients: Vec<String>,
+    refused_recipients: usize,
+    last_refusal: Option<Reply>,
+    /// What the backend can do, as of this transaction's connection.
+    capabilities: Capabilities,
+}
+
+/// How a transaction ended, for its log line.
+#[derive(Debug)]
+pub struct Ended {
+    /// Envelope sender, without angle brackets; empty for the null path.
+    pub sender: String,
+    /// Recipients that the backend accepted.
+    pub recipients: Vec<String>,
+    /// How many it refused.
+    pub refused_recipients: usize,
+    /// The reply that ended it, where one did.
+    pub reply: Option<Reply>,
+    /// What became of the message.
+    pub outcome: Outcome,
+}
+
+/// What became of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The backend has it.
+    Accepted,
+    /// Refused for good, by the backend or by us.
+    Refused,
+    /// Refused for now.
+    TempFail,
+    /// The client left or began anew before the content was complete.
+    Abandoned,
+}
+
+/// How the content of a message ended.
+pub enum ContentOutcome {
+    /// The backend took all of it and gave this reply, or broke in with this one.
+    Answered(Reply),
+    /// Not passed on: this reply is ours. The client's content was read to its end.
+    Refused(Reply),
+    /// As `Refused`, but where the content ends is in doubt: the session must close.
+    RefusedAndLost(Reply),
+    /// The client left or fell silent before the end.
+    ClientGone,
+}
+
+impl Transaction {
+    fn new(mail: Mail) -> Box<Self> {
+        Box::new(Self {
+            mail,
+            recipients: Vec::new(),
+            refused_recipients: 0,
+            last_refusal: None,
+            capabilities: Capabilities::default(),
+        })
+    }
+
+    pub(super) fn sole_recipient(&self) -> Option<&str> {
+        match self.recipients.as_slice() {
+            [one] => Some(one),
+            _ => None,
+        }
+    }
+
+    pub(super) fn end(self: Box<Self>, reply: Option<Reply>, outcome: Outcome) -> Box<Ended> {
+        let Self { mail, recipients, refused_recipients, last_refusal, .. } = *self;
+        // A client that gives up because every recipient was refused did not just walk away.
+        let gave_up = outcome == Outcome::Abandoned && recipients.is_empty();
+        let (reply, outcome) = match last_refusal {
+            Some(refusal) if gave_up => (Some(refusal.clone()), outcome_of(&refusal)),
+            _ => (reply, outcome),
+        };
+        let sender = mail.sender.address().to_owned();
+        Box::new(Ended { sender, recipients, refused_recipients, reply, outcome })
+    }
+
+    fn end_with(self: Box<Self>, reply: &Reply) -> Box<Ended> {
+        self.end(Some(reply.clone()), outcome_of(reply))
+    }
+}
+
+impl Session {
+    pub(super) fn on_mail(&mut self, mail: Mail) -> Turn {
+        if let Some(refusal) = self.mail_refusal(&mail) {
+            return self.refuse(refusal);
+        }
+        self.state = State::MailPending(Transaction::new(mail));
+        Turn::next(Next::OpenRelay)
+    }
+
+    fn mail_refusal(&self, mail: &Mail) -> Option<Reply> {
+        if self.user.is_none() {
+            return Some(Reply::new(530, "5.7.0", "Authentication required"));
+        }
+        if self.is_in_transaction() {
+            return Some(Reply::new(503, "5.5.1", "Sender already specified"));
+        }
+        // RFC 1870 §6.1: what is announced as too large need not be sent.
+        let limit_bytes = self.rules.limits.message_bytes;
+        if mail.size().is_some_and(|bytes| bytes > limit_bytes) {
+            let text = format!("Message exceeds the limit of {limit_bytes} bytes");
+            return Some(Reply::new(552, "5.3.4", text));
+        }
+        mail.check(&self.offered).err().map(|error| error.reply())
+    }
+
+    pub(super) fn on_relay_ready(&mut self, capabilities: &Capabilities) -> Turn {
+        let Some(mut transaction) = self.take_transaction() else {
+            return self.out_of_step();
+        };
+        if transaction.mail.check(&capabilities.offered(self.rules.limits.message_bytes)).is_err() {
+            // Offered at EHLO, gone since: the client tries again and sees the new offer.
+            let text = "The mail server behind this gate has changed, try again later";
+            let reply = Reply::new(451, "4.3.0", text);
+            let ended = transaction.end_with(&reply);
+            return Turn::reply(reply).with_ended(Some(ended));
+        }
+        let mut line = Vec::new();
+        transaction.mail.write(capabilities, &mut line);
+        transaction.capabilities = capabilities.clone();
+        self.state = State::MailPending(transaction);
+        Turn::next(Next::Ask { line, command: Asked::Mail })
+    }
+
+    pub(super) fn on_rcpt(&mut self, rcpt: &Rcpt) -> Turn {
+        let transaction = match std::mem::replace(&mut self.state, State::Ready) {
+            State::Open(transaction) => transaction,
+            State::Broken => {
+                self.state = State::Broken;
+                return Turn::reply(lost_reply());
+            }
+            other => {
+                self.state = other;
+                return self.refuse(Reply::new(503, "5.5.1", "Need MAIL before RCPT"));
+            }
+        };
+        if let Some(refusal) = self.rcpt_refusal(rcpt, &transaction) {
+            self.state = State::Open(transaction);
+            // Too many recipients is the client's cue to send in portions, not an error.
+            return if refusal.code < 500 { Turn::reply(refusal) } else { self.refuse(refusal) };
+        }
+        let mut line = Vec::new();
+        rcpt.write(&transaction.capabilities, &mut line);
+        self.state = State::RcptPending(transaction, rcpt.recipient.address().to_owned());
+        Turn::next(Next::Ask { line, command: Asked::Rcpt })
+    }
+
+    fn rcpt_refusal(&self, rcpt: &Rcpt, transaction: &Transaction) -> Option<Reply> {
+        if transaction.recipients.len() >= self.rules.limits.recipients {
+            return Some(Reply::new(452, "4.5.3", "Too many recipients"));
+        }
+        if rcpt.needs_smtputf8() && !transaction.mail.is_smtputf8() {
+            return Some(CommandError::NeedsSmtpUtf8.reply());
+        }
+        rcpt.check(&self.offered).err().map(|error| error.reply())
+    }
+
+    pub(super) fn on_data(&mut self) -> Turn {
+        match std::mem::replace(&mut self.state, State::Ready) {
+            State::Open(transaction) if !transaction.recipients.is_empty() => {
+                self.state = State::DataPending(transaction);
+                Turn::next(Next::Ask { line: b"DATA\r\n".to_vec(), command: Asked::Data })
+            }
+            // DATA ends what is broken: the client has heard of it and starts anew.
+            State::Broken => Turn::reply(lost_reply()),
+            State::Open(transaction) => {
+                self.state = State::Open(transaction);
+                self.refuse(Reply::new(503, "5.5.1", "Need RCPT (recipient)"))
+            }
+            other => {
+                self.state = other;
+                self.refuse(Reply::new(503, "5.5.1", "Need MAIL before DATA"))
+            }
+        }
+    }
+
+    /// The backend's reply to MAIL, RCPT or DATA.
+    pub(super) fn on_replied(&mut self, reply: Reply) -> Turn {
+        match std::mem::replace(&mut self.state, State::Ready) {
+            State::MailPending(transaction) if reply.is_positive() => {
+                self.state = State::Open(transaction);
+                Turn::reply(reply)
+            }
+            State::RcptPending(mut transaction, recipient) => {
+                if reply.is_positive() {
+                    transaction.recipients.push(recipient);
+                } else {
+                    transaction.refused_recipients += 1;
+                    transaction.last_refusal = Some(reply.clone());
+                }
+                self.state = State::Open(transaction);
+                Turn::reply(reply)
+            }
+            State::DataPending(transaction) if reply.code == 354 => {
+                self.state = State::Content(transaction);
+                let next = Next::StreamContent;
+                Turn { reply: Some(reply), next, ended: None, notice: None }
+            }
+            State::MailPending(transaction) | State::DataPending(transaction) => {
+                let ended = transaction.end_with(&reply);
+                Turn::reply(reply).with_ended(Some(ended))
+            }
+            _ => self.out_of_step(),
+        }
+    }
+
+    pub(super) fn on_relay_failed(&mut self, reply: Reply) -> Turn {
+        let is_open = matches!(self.state, State::RcptPending(..));
+        let Some(transaction) = self.take_transaction() else {
+            return self.out_of_step();
+        };
+        let ended = transaction.end_with(&reply);
+        if is_open {
+            self.state = State::Broken;
+        }
+        Turn::reply(reply).with_ended(Some(ended))
+    }
+
+    pub(super) fn on_content_ended(&mut self, outcome: ContentOutcome) -> Turn {
+        let Some(transaction) = self.take_transaction() else {
+            return self.out_of_step();
+        };
+        let (reply, next) = match outcome {
+            ContentOutcome::Answered(reply) | ContentOutcome::Refused(reply) => (reply, Next::Read),
+            ContentOutcome::RefusedAndLost(reply) => (reply, Next::Close),
+            ContentOutcome::ClientGone => {
+                let ended = Some(transaction.end(None, Outcome::Abandoned));
+                return Turn { reply: None, next: Next::Close, ended, notice: None };
+            }
+        };
+        let ended = Some(transaction.end_with(&reply));
+        Turn { reply: Some(reply), next, ended, notice: None }
+    }
+
+    /// The driver and the session disagree: our fault, so the client may try again.
+    fn out_of_step(&mut self) -> Turn {
+        self.close(Reply::new(421, "4.3.0", "internal error, closing connection"), None::<Notice>)
+    }
+}
+
+fn outcome_of(reply: &Reply) -> Outcome {
+    match reply.code {
+        200..=299 => Outcome::Accepted,
+        500..=599 => Outcome::Refused,
+        _ => Outcome::TempFail,
+    }
+}
+
+fn lost_reply() -> Reply {
+    Reply::new(451, "4.4.2", "The mail server behind this gate was lost, try again later")
+}

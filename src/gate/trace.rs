@@ -1,0 +1,99 @@
+//! The `Received:` line that the gate puts on top of a message (RFC 5321 §4.4).
+//!
+//! In sendmail's layout, with the real client: sendmail adds its own above it,
+//! which names only the gate. Everything in it was validated or made by us, so
+//! no byte of a client can start a header of its own.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+
+use crate::tls::Negotiated;
+
+/// What the line says.
+pub(super) struct Trace<'a> {
+    /// What the client called itself in EHLO, as validated.
+    pub(super) client_name: &'a str,
+    pub(super) peer: SocketAddr,
+    /// Our own name.
+    pub(super) hostname: &'a str,
+    pub(super) tls: Option<&'a Negotiated>,
+    /// Session and message, as in the log.
+    pub(super) id: &'a str,
+    /// The recipient, if there is just one: more would disclose blind copies.
+    pub(super) recipient: Option<&'a str>,
+    /// RFC 5322 §3.3 date.
+    pub(super) date: &'a str,
+}
+
+impl Trace<'_> {
+    /// The header field with its CRLF, ready to stand before the content.
+    pub(super) fn header(&self) -> Vec<u8> {
+        let mut text = format!("Received: from {} ({})", self.client_name, literal(self.peer));
+        // RFC 3848: ESMTP, S for TLS, A for AUTH; nobody relays here without AUTH.
+        let protocol = if self.tls.is_some() { "ESMTPSA" } else { "ESMTPA" };
+        let _ = write!(
+            text,
+            "\r\n\t(authenticated bits=0)\r\n\tby {} (saslgate) with {protocol} id {}",
+            self.hostname, self.id
+        );
+        if let Some(tls) = self.tls {
+            let _ = write!(
+                text,
+                "\r\n\t(version={} cipher={} bits={} verify={})",
+                tls.version, tls.cipher, tls.bits, tls.verify
+            );
+        }
+        if let Some(recipient) = self.recipient {
+            let _ = write!(text, "\r\n\tfor <{recipient}>");
+        }
+        let _ = write!(text, "; {}\r\n", self.date);
+        text.into_bytes()
+    }
+}
+
+/// An address literal (RFC 5321 §4.1.3).
+pub(super) fn literal(peer: SocketAddr) -> String {
+    match peer.ip().to_canonical() {
+        std::net::IpAddr::V4(address) => format!("[{address}]"),
+        std::net::IpAddr::V6(address) => format!("[IPv6:{address}]"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writes_what_sendmail_would_with_the_real_client() {
+        let tls = Negotiated {
+            version: "TLSv1.3",
+            cipher: "TLS_AES_256_GCM_SHA384".to_owned(),
+            bits: 256,
+            verify: "NOT",
+            server_name: None,
+        };
+        let trace = Trace {
+            client_name: "laptop.test",
+            peer: "192.0.2.7:50000".parse().unwrap(),
+            hostname: "gate.test",
+            tls: Some(&tls),
+            id: "k3f9.1",
+            recipient: Some("bob@gate.test"),
+            date: "Fri, 20 Nov 2026 11:59:27 +0000",
+        };
+        assert_eq!(
+            String::from_utf8(trace.header()).unwrap(),
+            "Received: from laptop.test ([192.0.2.7])\r\n\
+             \t(authenticated bits=0)\r\n\
+             \tby gate.test (saslgate) with ESMTPSA id k3f9.1\r\n\
+             \t(version=TLSv1.3 cipher=TLS_AES_256_GCM_SHA384 bits=256 verify=NOT)\r\n\
+             \tfor <bob@gate.test>; Fri, 20 Nov 2026 11:59:27 +0000\r\n"
+        );
+    }
+
+    #[test]
+    fn writes_addresses_as_literals() {
+        assert_eq!(literal("[2001:db8::1]:1".parse().unwrap()), "[IPv6:2001:db8::1]");
+        assert_eq!(literal("[::ffff:192.0.2.1]:1".parse().unwrap()), "[192.0.2.1]");
+    }
+}

@@ -1,0 +1,175 @@
+//! Bounded places for sessions, in all and per client address.
+//!
+//! An address stands for whoever holds it: one IPv4 address (/32), or one IPv6
+//! network (/64), which is the least that a single customer gets, so that a
+//! client cannot multiply itself through its own prefix.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// A bounded number of sessions, and optionally a bound per client address.
+pub struct Slots {
+    sessions: Arc<Semaphore>,
+    limit: usize,
+    per_address: Option<NonZeroUsize>,
+    /// Sessions in progress per holder. An entry goes with its last session,
+    /// so the table is never longer than `sessions`.
+    holders: Mutex<HashMap<Holder, usize>>,
+}
+
+/// A place for one session, given back when it is dropped.
+pub struct Permit {
+    _session: OwnedSemaphorePermit,
+    held: Option<(Arc<Slots>, Holder)>,
+}
+
+/// What became of a connection's wish for a place.
+pub enum Admission {
+    /// Serve it, and keep the permit as long as the session lasts.
+    Admitted(Permit),
+    /// All places are taken: say so in the words of the protocol, and close.
+    TooManySessions,
+    /// This address holds as many places as one may: say so, and close.
+    TooManyFromAddress,
+}
+
+/// Whoever holds an address: an IPv4 address or an IPv6 /64.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Holder(IpAddr);
+
+impl Slots {
+    /// `sessions` places in all (at least one), at most `per_address` of them for one client.
+    #[must_use]
+    pub fn new(sessions: usize, per_address: Option<NonZeroUsize>) -> Arc<Self> {
+        let limit = sessions.clamp(1, Semaphore::MAX_PERMITS);
+        Arc::new(Self {
+            sessions: Arc::new(Semaphore::new(limit)),
+            limit,
+            per_address,
+            holders: Mutex::new(HashMap::new()),
+        })
+    }
+
+    /// Decides at once whether a client at `address` gets a place.
+    #[must_use]
+    pub fn admit(self: &Arc<Self>, address: IpAddr) -> Admission {
+        let Ok(session) = Arc::clone(&self.sessions).try_acquire_owned() else {
+            return Admission::TooManySessions;
+        };
+        let Some(limit) = self.per_address else {
+            return Admission::Admitted(Permit { _session: session, held: None });
+        };
+        let holder = Holder::of(address);
+        let mut holders = self.holders.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = holders.entry(holder).or_insert(0);
+        if *count >= limit.get() {
+            return Admission::TooManyFromAddress;
+        }
+        *count += 1;
+        Admission::Admitted(Permit { _session: session, held: Some((Arc::clone(self), holder)) })
+    }
+
+    /// Waits for a place for a client without an address (a local socket).
+    pub async fn wait(self: &Arc<Self>) -> Permit {
+        match Arc::clone(&self.sessions).acquire_owned().await {
+            Ok(session) => Permit { _session: session, held: None },
+            // The semaphore is never closed; if it were, nobody would get a place.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// A place for a client without an address, if one is free now.
+    pub(crate) fn try_take(self: &Arc<Self>) -> Option<Permit> {
+        let session = Arc::clone(&self.sessions).try_acquire_owned().ok()?;
+        Some(Permit { _session: session, held: None })
+    }
+
+    /// Sessions in progress.
+    #[must_use]
+    pub fn taken(&self) -> usize {
+        self.limit.saturating_sub(self.sessions.available_permits())
+    }
+
+    fn give_back(&self, holder: Holder) {
+        let mut holders = self.holders.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = holders.get_mut(&holder) {
+            *count -= 1;
+            if *count == 0 {
+                holders.remove(&holder);
+            }
+        }
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if let Some((slots, holder)) = self.held.take() {
+            slots.give_back(holder);
+        }
+    }
+}
+
+impl Holder {
+    fn of(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(address) => Self(IpAddr::V4(address)),
+            IpAddr::V6(address) => {
+                let network = address.to_bits() & (u128::MAX << 64);
+                Self(IpAddr::V6(Ipv6Addr::from_bits(network)))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    fn admitted(slots: &Arc<Slots>, text: &str) -> Option<Permit> {
+        match slots.admit(address(text)) {
+            Admission::Admitted(permit) => Some(permit),
+            Admission::TooManySessions | Admission::TooManyFromAddress => None,
+        }
+    }
+
+    #[test]
+    fn gives_each_place_once_and_takes_it_back() {
+        let slots = Slots::new(2, None);
+        let first = admitted(&slots, "192.0.2.1").unwrap();
+        let _second = admitted(&slots, "192.0.2.1").unwrap();
+        assert!(matches!(slots.admit(address("192.0.2.2")), Admission::TooManySessions));
+        assert_eq!(slots.taken(), 2);
+        drop(first);
+        assert!(admitted(&slots, "192.0.2.2").is_some());
+    }
+
+    #[test]
+    fn bounds_one_address_and_leaves_the_others_alone() {
+        let slots = Slots::new(10, NonZeroUsize::new(1));
+        let first = admitted(&slots, "192.0.2.1").unwrap();
+        assert!(matches!(slots.admit(address("192.0.2.1")), Admission::TooManyFromAddress));
+        assert!(matches!(slots.admit(address("::ffff:192.0.2.1")), Admission::TooManyFromAddress));
+        assert!(admitted(&slots, "192.0.2.2").is_some());
+        assert_eq!(slots.taken(), 1, "a refused connection keeps no place");
+        drop(first);
+        assert!(slots.holders.lock().unwrap().is_empty());
+        assert!(admitted(&slots, "192.0.2.1").is_some());
+    }
+
+    #[test]
+    fn counts_an_ipv6_network_as_one_client() {
+        let slots = Slots::new(10, NonZeroUsize::new(1));
+        let _first = admitted(&slots, "2001:db8:0:1::1").unwrap();
+        let neighbour = slots.admit(address("2001:db8:0:1:ffff::2"));
+        assert!(matches!(neighbour, Admission::TooManyFromAddress));
+        assert!(admitted(&slots, "2001:db8:0:2::1").is_some());
+    }
+}

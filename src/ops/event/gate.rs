@@ -1,1 +1,0 @@
-//! SMTP session outcomes: TLS, AUTH, messages.

@@ -1,0 +1,139 @@
+//! What happened to a session outside of AUTH and messages.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::text::{Client, TlsFacts, Value};
+use crate::base::Printable;
+use crate::ops::log::EVENT;
+
+/// Records that TLS is on with a client.
+pub fn tls_started(client: &Client<'_>, tls: &TlsFacts<'_>) {
+    tracing::info!(target: EVENT, "{}", TlsStarted { side: "server", relay: client, tls });
+}
+
+/// Notes that TLS is on with the backend at `address`, at debug.
+pub fn tls_backend(address: &str, tls: &TlsFacts<'_>) {
+    let relay = Value(address);
+    tracing::debug!("{}", TlsStarted { side: "client", relay, tls });
+}
+
+pub(super) struct TlsStarted<'a, R> {
+    pub(super) side: &'static str,
+    pub(super) relay: R,
+    pub(super) tls: &'a TlsFacts<'a>,
+}
+
+impl<R: fmt::Display> fmt::Display for TlsStarted<'_, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { side, relay, tls } = self;
+        let TlsFacts { version, verify, cipher, bits } = tls;
+        write!(f, "STARTTLS={side}, relay={relay}, version={version}, verify={verify}, ")?;
+        write!(f, "cipher={cipher}, bits={bits}/{bits}")
+    }
+}
+
+/// A handshake with a client that failed.
+#[derive(Debug, Clone, Copy)]
+pub struct TlsFailure<'a> {
+    /// Who tried.
+    pub client: Client<'a>,
+    /// Why it failed, one line.
+    pub reason: &'a str,
+}
+
+/// Records a failed handshake, in sendmail's form.
+pub fn tls_failed(event: &TlsFailure<'_>) {
+    tracing::info!(target: EVENT, "{event}");
+}
+
+impl fmt::Display for TlsFailure<'_> {
+    /// The numbers are constants: sendmail has OpenSSL's there.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let reason = Printable::from(self.reason);
+        write!(f, "STARTTLS=server, error: accept failed=-1, reason={reason}, ")?;
+        write!(f, "SSL_error=1, errno=0, retry=-1, relay={}", self.client)
+    }
+}
+
+/// Why a session was refused or cut off by us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rejection {
+    /// All session places are taken.
+    TooManySessions,
+    /// The address (or its /64) has its share of sessions.
+    TooManySessionsFromAddress,
+    /// More commands than a session may have.
+    TooManyCommands,
+    /// More commands in error than a session may have.
+    TooManyErrors,
+    /// More failed AUTH commands than a session may have.
+    TooManyAuthFailures,
+    /// An HTTP request: a browser was led here.
+    HttpVerb,
+    /// Text behind STARTTLS in the same packet (CVE-2011-0411).
+    DataBehindStarttls,
+    /// BDAT although CHUNKING is not offered: what follows is content, not commands.
+    BdatNotOffered,
+    /// A line beyond the limit.
+    LineTooLong,
+    /// Nothing was heard for too long.
+    Timeout,
+}
+
+impl Rejection {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::TooManySessions => "too-many-sessions",
+            Self::TooManySessionsFromAddress => "too-many-sessions-from-address",
+            Self::TooManyCommands => "too-many-commands",
+            Self::TooManyErrors => "too-many-errors",
+            Self::TooManyAuthFailures => "too-many-auth-failures",
+            Self::HttpVerb => "http-verb",
+            Self::DataBehindStarttls => "data-behind-starttls",
+            Self::BdatNotOffered => "bdat-not-offered",
+            Self::LineTooLong => "line-too-long",
+            Self::Timeout => "timeout",
+        }
+    }
+}
+
+/// Records that we refused a session or cut it off, with the reply the client got.
+pub fn rejected(client: &Client<'_>, why: Rejection, reply: &str) {
+    let (why, reply) = (why.as_str(), Printable::from(reply));
+    tracing::info!(target: EVENT, "rejected: relay={client}, reason={why}, reply=\"{reply}\"");
+}
+
+/// A session that is over.
+#[derive(Debug, Clone, Copy)]
+pub struct SessionEvent<'a> {
+    /// Who it was.
+    pub client: Client<'a>,
+    /// From accept to close.
+    pub duration: Duration,
+    /// Commands read.
+    pub commands: u32,
+    /// Messages accepted by the backend.
+    pub messages: u32,
+    /// Why it ended, for instance `quit` or `closed by the client`.
+    pub end: &'a str,
+}
+
+/// Notes a new session, at debug.
+pub fn connected(client: &Client<'_>, listener: SocketAddr) {
+    tracing::debug!("connect from {client} to {listener}");
+}
+
+/// Notes the end of a session, at debug.
+pub fn disconnected(event: &SessionEvent<'_>) {
+    tracing::debug!("{event}");
+}
+
+impl fmt::Display for SessionEvent<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { client, duration, commands, messages, end } = self;
+        write!(f, "disconnect: relay={client}, ms={}, ", duration.as_millis())?;
+        write!(f, "commands={commands}, messages={messages}, end={}", Printable::from(*end))
+    }
+}

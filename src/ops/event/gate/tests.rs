@@ -1,0 +1,238 @@
+//! Every line, to the letter; and that each call writes one.
+
+use std::io;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::session::TlsStarted;
+use super::*;
+use crate::base::{Reason, ReasonCode};
+
+const TLS: TlsFacts<'static> =
+    TlsFacts { version: "TLSv1.3", cipher: "TLS_AES_256_GCM_SHA384", bits: 256, verify: "NOT" };
+
+fn client(address: &str) -> Client<'static> {
+    Client { name: None, address: address.parse::<IpAddr>().unwrap() }
+}
+
+fn auth_line(mechanism: &str, login: &str, outcome: AuthOutcome<'_>) -> String {
+    AuthEvent { client: client("192.0.2.7"), mechanism, login, outcome }.to_string()
+}
+
+fn a_message<'a>() -> MessageEvent<'a> {
+    MessageEvent {
+        client: client("192.0.2.7"),
+        login: "alice",
+        from: "a@b.test",
+        recipients: &["c@d.test", "e@d.test"],
+        size: 4096,
+        protocol: "ESMTPSA",
+        tls: Some(TLS),
+        backend: "127.0.0.1:10587",
+        reply: "250 2.0.0 6AKBxRDK017977 Message accepted for delivery",
+        duration: Duration::from_millis(12),
+        outcome: MessageOutcome::Accepted,
+        refused: 0,
+        id: "k3f9abcdef.1",
+    }
+}
+
+#[test]
+fn tls_lines_are_sendmails() {
+    let relay = Client { name: Some("mx.gate.test"), ..client("127.0.0.1") };
+    assert_eq!(
+        TlsStarted { side: "server", relay, tls: &TLS }.to_string(),
+        "STARTTLS=server, relay=mx.gate.test [127.0.0.1], version=TLSv1.3, verify=NOT, \
+         cipher=TLS_AES_256_GCM_SHA384, bits=256/256"
+    );
+    let failure = TlsFailure { client: client("192.0.2.7"), reason: "plaintext instead of TLS" };
+    assert_eq!(
+        failure.to_string(),
+        "STARTTLS=server, error: accept failed=-1, reason=plaintext instead of TLS, \
+         SSL_error=1, errno=0, retry=-1, relay=[192.0.2.7]"
+    );
+}
+
+#[test]
+fn auth_success_is_sendmails_line() {
+    assert_eq!(
+        auth_line("PLAIN", "alice", AuthOutcome::Accepted),
+        "AUTH=server, relay=[192.0.2.7], authid=alice, mech=PLAIN, bits=0"
+    );
+}
+
+#[test]
+fn auth_failure_is_sendmails_line() {
+    let bad = Reason::from(ReasonCode::BadCredentials);
+    assert_eq!(
+        auth_line("LOGIN", "alice", AuthOutcome::Rejected(&bad)),
+        "AUTH failure (LOGIN): authentication failure (-13) SASL(-13): authentication failure: \
+         checkpass failed, user=alice, relay=[192.0.2.7]"
+    );
+    assert_eq!(
+        auth_line("PLAIN", "alice", AuthOutcome::Rejected(&bad)),
+        "AUTH failure (PLAIN): authentication failure (-13) SASL(-13): authentication failure: \
+         Password verification failed, user=alice, relay=[192.0.2.7]"
+    );
+}
+
+#[test]
+fn an_outage_and_a_refusal_have_different_codes() {
+    let down = Reason::new(ReasonCode::BackendDown, "no socket /run/saslauthd/mux");
+    assert_eq!(
+        auth_line("PLAIN", "alice", AuthOutcome::Unavailable(&down)),
+        "AUTH failure (PLAIN): generic failure (-1) SASL(-1): generic failure: \
+         backend-down: no socket /run/saslauthd/mux, user=alice, relay=[192.0.2.7]"
+    );
+    let code = |code: ReasonCode, wanted: &str| {
+        let line = auth_line("PLAIN", "", AuthOutcome::Rejected(&code.into()));
+        assert!(line.contains(wanted), "{line}");
+        assert!(line.ends_with(", user=, relay=[192.0.2.7]"), "{line}");
+    };
+    code(ReasonCode::Cancelled, "bad protocol / cancel (-5) SASL(-5)");
+    code(ReasonCode::NotAuthorized, "authorization failure (-14) SASL(-14)");
+    code(ReasonCode::NoMechanism, "no mechanism available (-4) SASL(-4)");
+    code(ReasonCode::AccountLocked, "authentication failure: account-locked");
+}
+
+#[test]
+fn user_names_are_xtext_as_sendmail_writes_it() {
+    let line = auth_line("PLAIN", "al ice(x)<y>+\"=\\\u{fc}\n", AuthOutcome::Accepted);
+    assert!(line.contains("authid=al+20ice+28x+29+3Cy+3E+2B+22+3D+5C+C3+BC+0A, mech"), "{line}");
+    let line = auth_line("PLAIN", &"u".repeat(1000), AuthOutcome::Accepted);
+    assert!(line.contains("uuu..., mech=PLAIN"), "{line}");
+    assert!(line.len() < 400);
+}
+
+#[test]
+fn one_line_tells_all_about_a_message() {
+    assert_eq!(
+        a_message().to_string(),
+        "message: from=<a@b.test>, to=<c@d.test>,<e@d.test>, size=4096, nrcpts=2, \
+         client=[192.0.2.7], login=alice, proto=ESMTPSA, tls=TLSv1.3/TLS_AES_256_GCM_SHA384, \
+         backend=127.0.0.1:10587, queueid=6AKBxRDK017977, \
+         reply=\"250 2.0.0 6AKBxRDK017977 Message accepted for delivery\", ms=12, \
+         outcome=accepted, refused=0, id=k3f9abcdef.1"
+    );
+    let line = MessageEvent {
+        from: "",
+        recipients: &[],
+        tls: None,
+        reply: "",
+        outcome: MessageOutcome::Lost,
+        ..a_message()
+    };
+    assert_eq!(
+        line.to_string(),
+        "message: from=<>, to=, size=4096, nrcpts=0, client=[192.0.2.7], login=alice, \
+         proto=ESMTPSA, tls=none, backend=127.0.0.1:10587, queueid=, reply=\"\", ms=12, \
+         outcome=lost, refused=0, id=k3f9abcdef.1"
+    );
+}
+
+#[test]
+fn an_address_cannot_pretend_to_be_another_key_or_line() {
+    let event = MessageEvent {
+        from: "\"x, outcome=accepted\n\"@b.test",
+        recipients: &["y>, size=1"],
+        reply: "550 5.1.1 \"no\", outcome=accepted",
+        outcome: MessageOutcome::Refused,
+        ..a_message()
+    };
+    let line = event.to_string();
+    assert!(line.starts_with("message: from=<\\x22x\\x2c\\x20outcome=accepted\\x0a\\x22@b.test>"));
+    assert!(line.contains("to=<y>\\x2c\\x20size=1>, size=4096"), "{line}");
+    assert!(line.contains("reply=\"550 5.1.1 \\x22no\\x22, outcome=accepted\", ms="), "{line}");
+    assert!(!line.contains('\n'));
+}
+
+#[test]
+fn a_long_recipient_list_is_cut_and_counted() {
+    let address = format!("{}@d.test", "r".repeat(57));
+    let recipients = vec![address.as_str(); 1000];
+    let line = MessageEvent { recipients: &recipients, ..a_message() }.to_string();
+    assert!(line.len() < 10_000);
+    assert!(line.contains(">,+877, size=4096, nrcpts=1000"), "{}", &line[8000..]);
+}
+
+#[test]
+fn clients_are_written_as_sendmail_writes_them() {
+    assert_eq!(client("192.0.2.7").to_string(), "[192.0.2.7]");
+    assert_eq!(client("::ffff:192.0.2.7").to_string(), "[192.0.2.7]");
+    assert_eq!(client("2001:db8::7").to_string(), "[IPv6:2001:db8::7]");
+    let named = Client { name: Some("evil], x=\n"), ..client("192.0.2.7") };
+    assert_eq!(named.to_string(), "evil\\x5d\\x2c\\x20x=\\x0a [192.0.2.7]");
+}
+
+#[test]
+fn finds_the_queue_id_of_sendmail_and_postfix() {
+    assert_eq!(
+        queue_id("250 2.0.0 6AKBxRDK017977 Message accepted for delivery"),
+        Some("6AKBxRDK017977")
+    );
+    assert_eq!(queue_id("250 2.0.0 Ok: queued as 4Xb3Yz1QzPz"), Some("4Xb3Yz1QzPz"));
+    for other in ["", "250 2.0.0 ", "250 2.0.0 Ok", "452 4.2.2 6AKB Message accepted", "250 ok"] {
+        assert_eq!(queue_id(other), None, "{other}");
+    }
+    assert_eq!(queue_id("250 2.0.0 two words Message accepted for delivery"), None);
+}
+
+#[test]
+fn each_fact_is_one_line_to_the_event_target() {
+    let written = Arc::new(Mutex::new(Vec::new()));
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::INFO)
+        .without_time()
+        .with_ansi(false)
+        .with_writer({
+            let written = Arc::clone(&written);
+            move || Captured(Arc::clone(&written))
+        })
+        .finish();
+    let client = client("192.0.2.7");
+    tracing::subscriber::with_default(subscriber, || {
+        tls_started(&client, &TLS);
+        tls_failed(&TlsFailure { client, reason: "x" });
+        auth(&AuthEvent { client, mechanism: "PLAIN", login: "a", outcome: AuthOutcome::Accepted });
+        message(&a_message());
+        rejected(&client, Rejection::HttpVerb, "421 5.7.0 \"bye\"");
+        // At debug, so not here.
+        connected(&client, "127.0.0.1:587".parse().unwrap());
+    });
+    let text = String::from_utf8(written.lock().unwrap().clone()).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 5, "{text}");
+    assert!(lines.iter().all(|line| line.trim_start().starts_with("INFO saslgate::event: ")));
+    assert!(lines[4].ends_with(
+        "rejected: relay=[192.0.2.7], reason=http-verb, reply=\"421 5.7.0 \\x22bye\\x22\""
+    ));
+}
+
+struct Captured(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Captured {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn the_end_of_a_session_is_described() {
+    let event = SessionEvent {
+        client: client("192.0.2.7"),
+        duration: Duration::from_millis(1500),
+        commands: 9,
+        messages: 1,
+        end: "quit",
+    };
+    assert_eq!(
+        event.to_string(),
+        "disconnect: relay=[192.0.2.7], ms=1500, commands=9, messages=1, end=quit"
+    );
+}

@@ -1,1 +1,0 @@
-//! The saslauthd request and reply.
