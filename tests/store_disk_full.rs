@@ -5,6 +5,7 @@
 //! beyond a size (`ulimit -f`, with SIGXFSZ ignored, so that `write` fails). A
 //! reader that holds an old view keeps the log from being emptied, so it grows
 //! with each change until it meets the limit.
+#![cfg(test)]
 
 mod store_support;
 

@@ -1,4 +1,5 @@
 //! The store under several processes at once, and under `kill -9`.
+#![cfg(test)]
 
 mod store_support;
 

@@ -2,6 +2,7 @@
 //!
 //! Needs root or user namespaces; where neither is allowed this says so and is
 //! skipped. The hermetic form is `store_disk_full.rs`.
+#![cfg(test)]
 
 mod store_support;
 

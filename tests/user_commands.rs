@@ -1,4 +1,5 @@
 //! `saslgate user` as an administrator and as a script meet it.
+#![cfg(test)]
 
 mod store_support;
 

@@ -4,6 +4,7 @@
 //! What the table calls the original's behaviour must be that; where it says
 //! that we differ, the original must, or the difference is gone and its entry
 //! in the README with it.
+#![cfg(test)]
 
 mod user_compat_cases;
 

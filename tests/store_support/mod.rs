@@ -13,26 +13,26 @@ use saslgate::backend::store::{Access, PasswordStore, Settings, Store};
 use saslgate::base::{Identity, Origin, Secret};
 
 /// A directory of its own, with `saslgate.toml` for cheap hashes and realm `example.org`.
-pub struct Site {
+pub(crate) struct Site {
     directory: tempfile::TempDir,
 }
 
 impl Site {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let site = Self { directory: tempfile::tempdir().unwrap() };
         std::fs::write(site.path("saslgate.toml"), site.config(&site.path("users.db"))).unwrap();
         site
     }
 
     /// A site whose store has `alice` with this password.
-    pub fn with_alice(password: &str) -> Self {
+    pub(crate) fn with_alice(password: &str) -> Self {
         let site = Self::new();
         let mut store = Store::open(&site.settings(), Access::Create).unwrap();
         store.add(&id("alice"), Some(&secret(password))).unwrap();
         site
     }
 
-    pub fn config(&self, store: &Path) -> String {
+    pub(crate) fn config(&self, store: &Path) -> String {
         format!(
             "[store]\npath = \"{}\"\nmemory = \"64KiB\"\niterations = 1\nhash_threads = 1\n\
              [authd]\ndefault_realm = \"example.org\"\n",
@@ -40,11 +40,11 @@ impl Site {
         )
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
-    pub fn settings(&self) -> Settings {
+    pub(crate) fn settings(&self) -> Settings {
         Settings {
             path: self.path("users.db"),
             memory_kib: 64,
@@ -56,27 +56,27 @@ impl Site {
     }
 
     /// `saslgate --config ... user ARGUMENTS`.
-    pub fn user(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn user(&self, arguments: &[&str]) -> Command {
         let mut command = program("saslgate");
         command.arg("--config").arg(self.path("saslgate.toml")).arg("user").args(arguments);
         command
     }
 
     /// True if the store accepts this password of alice; panics if it cannot tell.
-    pub fn accepts(&self, password: &str) -> bool {
+    pub(crate) fn accepts(&self, password: &str) -> bool {
         accepts(&PasswordStore::start(&self.settings()).unwrap(), "alice", password)
     }
 }
 
 /// The built program, called by this name.
-pub fn program(name: impl AsRef<OsStr>) -> Command {
+pub(crate) fn program(name: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_saslgate"));
     command.arg0(name);
     command
 }
 
 /// Runs a command to its end with this standard input.
-pub fn run(command: &mut Command, input: &[u8]) -> Output {
+pub(crate) fn run(command: &mut Command, input: &[u8]) -> Output {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     // A program that refuses early reads nothing of it.
@@ -84,19 +84,19 @@ pub fn run(command: &mut Command, input: &[u8]) -> Output {
     child.wait_with_output().unwrap()
 }
 
-pub fn text(bytes: &[u8]) -> &str {
+pub(crate) fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap()
 }
 
-pub fn id(name: &str) -> Identity {
+pub(crate) fn id(name: &str) -> Identity {
     Identity::parse(name, "example.org").unwrap()
 }
 
-pub fn secret(text: &str) -> Secret {
+pub(crate) fn secret(text: &str) -> Secret {
     Secret::copied_from(text.as_bytes()).unwrap()
 }
 
-pub fn answer(store: &Arc<PasswordStore>, name: &str, password: &str) -> Answer {
+pub(crate) fn answer(store: &Arc<PasswordStore>, name: &str, password: &str) -> Answer {
     let attempt = Attempt {
         identity: id(name),
         password: secret(password),
@@ -114,7 +114,7 @@ pub fn answer(store: &Arc<PasswordStore>, name: &str, password: &str) -> Answer 
 }
 
 /// True if accepted, false if the password is wrong; panics on everything else.
-pub fn accepts(store: &Arc<PasswordStore>, name: &str, password: &str) -> bool {
+pub(crate) fn accepts(store: &Arc<PasswordStore>, name: &str, password: &str) -> bool {
     match answer(store, name, password) {
         Answer::Accepted { .. } => true,
         Answer::Rejected(_) => false,

@@ -10,20 +10,20 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 /// One case. In arguments, `DB` stands for the path of the database.
-pub struct Case {
-    pub name: &'static str,
-    pub set_up: &'static [&'static str],
-    pub program: &'static str,
-    pub arguments: &'static [&'static str],
-    pub input: &'static [u8],
-    pub code: i32,
-    pub stdout: &'static [&'static str],
+pub(crate) struct Case {
+    pub(crate) name: &'static str,
+    pub(crate) set_up: &'static [&'static str],
+    pub(crate) program: &'static str,
+    pub(crate) arguments: &'static [&'static str],
+    pub(crate) input: &'static [u8],
+    pub(crate) code: i32,
+    pub(crate) stdout: &'static [&'static str],
     /// Lines of standard error that must be there, in this order, at the end.
-    pub stderr: &'static [&'static str],
+    pub(crate) stderr: &'static [&'static str],
     /// Sorted lines of `sasldblistusers2` afterwards.
-    pub listed: &'static [&'static str],
+    pub(crate) listed: &'static [&'static str],
     /// Why the original does something else; then it must.
-    pub differs: Option<&'static str>,
+    pub(crate) differs: Option<&'static str>,
 }
 
 const BASE: Case = Case {
@@ -67,7 +67,7 @@ const LIST_UNRECOGNIZED: &[&str] = &[
     "Unrecognized command line option",
 ];
 
-pub const CASES: &[Case] = &[
+pub(crate) const CASES: &[Case] = &[
     Case {
         name: "creates a user from a pipe",
         arguments: &["-p", "-c", "-f", "DB", "-u", "example.org", "alice"],
@@ -304,10 +304,10 @@ pub const CASES: &[Case] = &[
 ];
 
 /// How to start a program of the table.
-pub type Start = fn(&str) -> Command;
+pub(crate) type Start = fn(&str) -> Command;
 
 /// What came out of a case that is not as the table says; empty if all is.
-pub fn problems(case: &Case, start: Start) -> Vec<String> {
+pub(crate) fn problems(case: &Case, start: Start) -> Vec<String> {
     let directory = tempfile::tempdir().unwrap();
     let database = directory.path().join("db");
     for user in case.set_up {
