@@ -101,10 +101,15 @@ pub fn prepare(config: &Config, inherited: &mut InheritedSockets) -> Result<Prep
 
 /// Whom to become; `None` is to stay who we are.
 fn account(config: &Config) -> Result<Option<Account>, StartError> {
-    match &config.service_user {
-        Some(name) if privileges::is_root() => Ok(Some(users::account(name)?)),
-        _ => Ok(None),
+    let Some(name) = &config.service_user else { return Ok(None) };
+    let account = users::account(name)?;
+    if privileges::is_root() {
+        return Ok(Some(account));
     }
+    if !account.is_us() {
+        tracing::warn!("authd.user is {name}, but only root can change to it: staying as we are");
+    }
+    Ok(None)
 }
 
 fn bind(config: &Config) -> Result<UnixSocket, StartError> {
