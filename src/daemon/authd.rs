@@ -40,6 +40,12 @@ pub enum StartError {
     /// The socket that the service manager gave us.
     #[error("the socket inherited from the service manager is of no use: {0}")]
     Inherited(std::io::Error),
+    /// The service manager gave us several sockets, and none of them is ours.
+    #[error(
+        "none of the {0} sockets inherited from the service manager is called \"{SOCKET_NAME}\": \
+         set FileDescriptorName={SOCKET_NAME} in its socket unit"
+    )]
+    NoneInherited(usize),
     /// The password store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -82,6 +88,7 @@ pub struct Prepared {
 pub fn prepare(config: &Config, inherited: &mut InheritedSockets) -> Result<Prepared, StartError> {
     let socket = match inherited.take_unix(SOCKET_NAME).map_err(StartError::Inherited)? {
         Some(listener) => UnixSocket::inherited(listener).map_err(StartError::Inherited)?,
+        None if inherited.count() > 0 => return Err(StartError::NoneInherited(inherited.count())),
         None => bind(config)?,
     };
     let account = account(config)?;
