@@ -23,7 +23,7 @@ UNITS = saslgate-authd.service saslgate-authd.socket saslgate-gate.service \
 	saslgate-pam.service saslgate-pam.socket
 LINKS = saslpasswd2 saslpasswd sasldblistusers2 sasldblistusers testsaslauthd
 # Test programs that run the same cases against Cyrus saslauthd.
-SUBJECT_TESTS = saslauthd
+SUBJECT_TESTS = saslauthd_protocol
 
 .PHONY: help
 help: ## List the targets
@@ -44,10 +44,14 @@ test: toolchain ## Install the programs to test with, and run every test
 	@echo "The same saslauthd tests, now against Cyrus saslauthd:"
 	SUBJECT=original $(CARGO) test --locked --features peer-tests $(SUBJECT_TESTS:%=--test %)
 
+.PHONY: ladder
+ladder: release ## Walk the README's ladder on a Debian booted in a private directory (root, network)
+	$(if $(filter 0,$(shell id -u)),,sudo) env CARGO_TARGET_DIR="$(TARGET_DIR)" packaging/ladder.sh
+
 .PHONY: bench
 bench: toolchain ## Compare with Cyrus saslauthd and the bare backend
 	@packaging/setup.sh peers
-	$(CARGO) bench --locked $(ARGS)
+	$(CARGO) bench --locked --features peer-tests --bench authd --bench gate $(ARGS)
 
 .PHONY: lint
 lint: toolchain ## Formatting, clippy, rustdoc, dependency policy

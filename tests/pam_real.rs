@@ -5,12 +5,21 @@
 //! misbehaves on request (`fixtures/pam/pam_misbehave.c`), and pam_matrix
 //! (libpam-wrapper). The supervisor runs as its own process, as authd starts
 //! it; the client runs in the test.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test fails by panicking, and shows the log of what it started"
+)]
 
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixListener;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixDatagram, UnixListener};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, OnceLock};
@@ -21,9 +30,11 @@ use nix::unistd::Pid;
 use saslgate::auth::{Answer, Attempt, Service, Verification, Verify};
 use saslgate::backend::pam::{Helper, HelperOptions, Pam, Reach, Settings, UserForm};
 use saslgate::base::{Identity, Origin, ReasonCode, Secret};
+use saslgate::ops::log;
 
 const PASSWORD: &str = "s3cret-Zauberwort";
 const WRONG: &str = "wr0ng-Zauberwort";
+const LOG: log::Settings = log::Settings { level: log::Level::Debug, target: log::Target::Stderr };
 /// Longest wait for anything: the machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -34,7 +45,8 @@ fn module() -> &'static Path {
         let source =
             Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/pam/pam_misbehave.c");
         let name = format!("pam_misbehave.{}.so", std::process::id());
-        let output = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let output = folder.join(name);
         let status = Command::new("cc")
             .args(["-Wall", "-Werror", "-shared", "-fPIC", "-o"])
             .args([&output, &source])
@@ -42,7 +54,10 @@ fn module() -> &'static Path {
             .status()
             .expect("cc runs");
         assert!(status.success(), "needs libpam0g-dev");
-        output
+        // In one step: a run beside this one keeps the file it has mapped.
+        let module = folder.join("pam_misbehave.so");
+        fs::rename(output, &module).unwrap();
+        module
     })
 }
 
@@ -98,6 +113,8 @@ fn flags(settings: &Settings) -> Vec<String> {
         &text(&settings.requests_per_worker),
         "--service-dir",
         settings.service_dir.as_ref().unwrap().to_str().unwrap(),
+        "--log-level",
+        "debug",
     ]
     .map(str::to_owned)
     .to_vec()
@@ -516,9 +533,12 @@ async fn modules_see_the_items_and_default_signals() {
 #[tokio::test]
 async fn a_module_that_comes_back_twice_gets_one_answer() {
     let world = World::new("auth=twice");
-    for _ in 0..5 {
+    assert_accepted(&world.login(PASSWORD).await);
+    let workers = world.workers();
+    for _ in 0..20 {
         assert_accepted(&world.login(PASSWORD).await);
     }
+    assert_eq!(world.workers(), workers, "a second answer spoils the connection");
 }
 
 #[tokio::test]
@@ -527,7 +547,9 @@ async fn children_of_modules_die_with_the_worker() {
         settings.timeout = Duration::from_secs(1);
     });
     assert_unavailable(&world.login(PASSWORD).await, ReasonCode::Timeout);
-    let items = fs::read_to_string(world.path("items")).unwrap();
+    let items = || fs::read_to_string(world.path("items")).unwrap_or_default();
+    until("the module", || items().contains("CHILD=")).await;
+    let items = items();
     let child = items.split("CHILD=").nth(1).unwrap().trim().parse().unwrap();
     until("the end of the module's child", || !is_alive(child)).await;
 }
@@ -608,7 +630,6 @@ struct Own {
 
 impl Own {
     fn new(change: impl FnOnce(&mut Settings)) -> Self {
-        use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();
         let mut settings = settings(dir.path());
         change(&mut settings);
@@ -626,7 +647,7 @@ impl Own {
         );
         fs::write(&program, script).unwrap();
         fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).unwrap();
-        let options = HelperOptions { program, peer_uid: None };
+        let options = HelperOptions { program, peer_uid: None, log: LOG };
         let helper = Helper::spawn(&settings, &options).unwrap();
         Self { pam: Pam::connect(settings, Reach::Own(helper)), dir }
     }
@@ -673,10 +694,156 @@ async fn a_helper_of_our_own_ends_with_its_client() {
     assert!(!log.contains(PASSWORD));
 }
 
+/// `saslgate-pam` as a service of its own, from a configuration file.
+struct Unit {
+    dir: tempfile::TempDir,
+    child: Child,
+}
+
+impl Unit {
+    /// Starts it and waits until it is ready.
+    async fn start(socket: &str, prepare: impl FnOnce(&mut Command, &Path)) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = settings(dir.path());
+        let module = module().display();
+        let lines = format!("auth required {module}\naccount required {module}\n");
+        let service_dir = settings.service_dir.unwrap();
+        fs::write(service_dir.join("smtp"), lines).unwrap();
+        let config = dir.path().join("saslgate.toml");
+        let service_dir = service_dir.display();
+        fs::write(
+            &config,
+            format!("[pam]\nsocket = \"{socket}\"\nservice_dir = \"{service_dir}\"\n")
+                .replace("DIR", dir.path().to_str().unwrap()),
+        )
+        .unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_saslgate-pam"));
+        command.arg("--config").arg(&config);
+        command.stderr(File::create(dir.path().join("log")).unwrap());
+        prepare(&mut command, dir.path());
+        let mut unit = Self { child: command.spawn().unwrap(), dir };
+        until("the start", || {
+            unit.log().contains("is ready") || unit.child.try_wait().unwrap().is_some()
+        })
+        .await;
+        unit
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.dir.path().join("log")).unwrap()
+    }
+
+    async fn login(&self) -> Answer {
+        let socket = self.dir.path().join("pam.sock");
+        let pam = Pam::connect(settings(self.dir.path()), Reach::Running(socket));
+        login(&pam, "smtp", PASSWORD).await
+    }
+
+    fn terminate(&mut self) {
+        kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), Signal::SIGTERM).unwrap();
+        assert!(self.child.wait().unwrap().success());
+    }
+}
+
+impl Drop for Unit {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        eprintln!("--- log of saslgate-pam\n{}", self.log());
+    }
+}
+
+#[tokio::test]
+async fn a_service_makes_its_socket_and_removes_it() {
+    let mut unit = Unit::start("DIR/pam.sock", |_, _| {}).await;
+    let socket = unit.dir.path().join("pam.sock");
+    assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_accepted(&unit.login().await);
+    unit.terminate();
+    assert!(!socket.exists());
+}
+
+#[tokio::test]
+async fn a_service_takes_the_place_of_one_that_died_and_of_no_other() {
+    let leave_stale = |_: &mut Command, dir: &Path| {
+        drop(UnixListener::bind(dir.join("pam.sock")).unwrap());
+    };
+    let unit = Unit::start("DIR/pam.sock", leave_stale).await;
+    assert_accepted(&unit.login().await);
+    let occupied = unit.dir.path().join("pam.sock");
+    let mut second = Unit::start(occupied.to_str().unwrap(), |_, _| {}).await;
+    assert!(!second.child.wait().unwrap().success());
+    assert!(second.log().contains("another saslgate-pam is running"), "{}", second.log());
+    let put_file = |_: &mut Command, dir: &Path| fs::write(dir.join("pam.sock"), "x").unwrap();
+    let mut third = Unit::start("DIR/pam.sock", put_file).await;
+    assert!(!third.child.wait().unwrap().success());
+    assert!(third.log().contains("is in the way"), "{}", third.log());
+    assert_eq!(fs::read(third.dir.path().join("pam.sock")).unwrap(), b"x");
+    assert_accepted(&unit.login().await);
+}
+
+#[tokio::test]
+async fn a_service_without_a_socket_says_what_to_do() {
+    let mut unit = Unit::start("", |_, _| {}).await;
+    assert!(!unit.child.wait().unwrap().success());
+    assert!(unit.log().contains("set pam.socket"), "{}", unit.log());
+}
+
+#[tokio::test]
+async fn a_service_takes_the_socket_of_the_service_manager_and_tells_it() {
+    let mut heard = None;
+    let mut unit = Unit::start("", |command, dir| {
+        let notify = UnixDatagram::bind(dir.join("notify")).unwrap();
+        command.env("NOTIFY_SOCKET", dir.join("notify"));
+        heard = Some(notify);
+        // The shell stands in for systemd: it puts the socket at descriptor 3.
+        let listener = UnixListener::bind(dir.join("pam.sock")).unwrap();
+        let ours = std::mem::replace(command, Command::new("/bin/sh"));
+        command
+            .args(["-c", "LISTEN_FDS=1 LISTEN_PID=$$ exec \"$@\" 3<&0 </dev/null", "sh"])
+            .arg(ours.get_program())
+            .args(ours.get_args())
+            .env("NOTIFY_SOCKET", dir.join("notify"))
+            .stdin(OwnedFd::from(listener))
+            .stderr(File::create(dir.join("log")).unwrap());
+    })
+    .await;
+    let mut bytes = [0; 512];
+    let heard = heard.unwrap();
+    heard.set_read_timeout(Some(PATIENCE)).unwrap();
+    let count = heard.recv(&mut bytes).unwrap();
+    assert!(String::from_utf8_lossy(&bytes[..count]).contains("READY=1"));
+    assert_accepted(&unit.login().await);
+    unit.terminate();
+    assert!(unit.dir.path().join("pam.sock").exists(), "not ours to remove");
+}
+
+#[tokio::test]
+async fn a_stranger_is_turned_away() {
+    // Only root can become somebody else.
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("skipped: not root");
+        return;
+    }
+    let world = World::new("");
+    fs::set_permissions(world.path(""), fs::Permissions::from_mode(0o711)).unwrap();
+    fs::set_permissions(world.path("pam.sock"), fs::Permissions::from_mode(0o666)).unwrap();
+    let socket = world.path("pam.sock");
+    let program = "import socket, sys; s = socket.socket(socket.AF_UNIX); \
+                   s.connect(sys.argv[1]); sys.exit(len(s.recv(1)))";
+    let status =
+        Command::new("python3").args(["-c", program]).arg(&socket).uid(65_534).status().unwrap();
+    assert!(status.success(), "closed without a word");
+    until("the warning", || world.log().contains("turned away a connection of uid 65534")).await;
+    assert_accepted(&world.login(PASSWORD).await);
+    assert_eq!(world.workers().len(), 1);
+}
+
 #[test]
 fn a_helper_that_is_not_there_is_an_error_at_start() {
     let dir = tempfile::tempdir().unwrap();
-    let options = HelperOptions { program: dir.path().join("no-such-program"), peer_uid: None };
+    let program = dir.path().join("no-such-program");
+    let options = HelperOptions { program, peer_uid: None, log: LOG };
     let error = Helper::spawn(&settings(dir.path()), &options).err().unwrap().to_string();
     assert!(error.contains("no-such-program"), "{error}");
 }

@@ -80,6 +80,10 @@ impl Outage {
     fn code(&self) -> ReasonCode {
         match self {
             Self::QueueFull(_) => ReasonCode::Busy,
+            // The backlog is full: others ask as well.
+            Self::Unreachable(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                ReasonCode::Busy
+            }
             Self::NoneFree(_) | Self::Timeout(_) => ReasonCode::Timeout,
             Self::Unreachable(_) | Self::BrokenOff(_) | Self::Malformed => ReasonCode::BackendDown,
             Self::Stopping => ReasonCode::Stopping,

@@ -147,9 +147,9 @@ pub(super) const SECTION: Section = Section {
                 set: |config, text| account(text).map(|user| config.service_user = user),
             },
             default: Some("\"\""),
-            text: "Account that the services change to once they have what only root may open. \
-                   Empty: they stay what they were started as, which is right under the systemd \
-                   units that come with saslgate.",
+            text: "Account that authd becomes once it has what only root may open, where it is \
+                   started as root. Empty: it stays what it was started as, which is right under \
+                   the systemd units that come with saslgate.",
         },
     ],
 };

@@ -45,7 +45,7 @@ pub(super) fn spawn_helper(
     if !is_wanted || config.pam.socket.is_some() {
         return Ok(None);
     }
-    let options = HelperOptions::beside_us(peer_uid)?;
+    let options = HelperOptions::beside_us(peer_uid, config.log)?;
     Ok(Some(Helper::spawn(&config.pam, &options)?))
 }
 
@@ -115,7 +115,7 @@ fn open_pam(config: &Config, respawn: Respawn) -> Result<Seat, StartError> {
         (Some(path), _) => Reach::Running(path.clone()),
         (None, Respawn::Impossible) => return Err(StartError::HelperNeedsRoot),
         (None, Respawn::Possible) => {
-            let options = HelperOptions::beside_us(None)?;
+            let options = HelperOptions::beside_us(None, config.log)?;
             Reach::Own(Helper::spawn(&settings, &options)?)
         }
     };
