@@ -3,12 +3,6 @@
 //! `tests/mail_peers.rs` has the everyday cases.
 //!
 //! Needs sendmail, swaks, msmtp, curl, python3 (see `tests/support`).
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test that cannot go on fails"
-)]
 
 mod support;
 
