@@ -11,11 +11,13 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use saslgate::daemon::gate;
 use support::fake_authd::{Mood, PASSWORD};
-use support::gate_world::{Options, World};
+use support::gate_world::{self, Options, World};
 use support::process::{PATIENCE, is_listening, wait_until};
 use support::scripted_backend::Backend;
 use support::smtp_client::{SmtpClient, base64, plain_response};
+use tokio_util::sync::CancellationToken;
 
 /// Connects from another loopback address.
 fn connect_from(source: [u8; 4], server: SocketAddr) -> SmtpClient {
@@ -297,6 +299,50 @@ fn a_stop_finishes_the_message_and_says_goodbye_to_the_idle() {
     assert!(has_ended, "it did not end:\n{}", world.service.log());
     assert_eq!(world.service.stop(), Some(0));
     assert!(world.message_lines()[0].contains("outcome=accepted"));
+}
+
+#[test]
+fn what_is_open_at_the_end_of_a_drain_is_told_421_and_not_completed() {
+    let backend = Backend::start(|_, link| {
+        link.say(b"220 mx.test ESMTP\r\n");
+        while let Some(line) = link.line() {
+            if line == "DATA" {
+                link.say(b"354 go on\r\n");
+                link.content();
+                // The verdict on a complete message never comes.
+                return link.wait_for_end();
+            }
+            link.answer(&line);
+        }
+    });
+    let (dir, _authd) = gate_world::lay_out(backend.address, &Options::default());
+    let config = saslgate::config::load(&dir.path().join("saslgate.toml"), "gate.test").unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let stop = CancellationToken::new();
+    let running = runtime.block_on(async { gate::start(&config, stop.clone()).unwrap() });
+    let connect = || {
+        let ca = dir.path().join("cert.pem");
+        let mut client = SmtpClient::connect_implicit(running.listeners[1], &ca);
+        client.log_in();
+        client
+    };
+    let mut half = connect();
+    half.open_message();
+    half.send(b"Subject: half\r\n");
+    let mut whole = connect();
+    whole.open_message();
+    whole.send(b"Subject: whole\r\n.\r\n");
+    let mut open = connect();
+    open.expect("MAIL FROM:<a@client.test>", 250);
+    assert!(wait_until(PATIENCE, || backend.messages().len() == 1));
+    stop.cancel();
+    runtime.block_on(running.drain(Duration::from_millis(200)));
+    for client in [&mut half, &mut whole, &mut open] {
+        assert_eq!(client.reply().code, 421);
+        client.expect_closed();
+    }
+    backend.wait_until_quiet();
+    assert_eq!(backend.messages().len(), 1, "the half message was completed");
 }
 
 #[test]

@@ -123,6 +123,8 @@ impl Client {
             self.stream.write_all(&self.output).await?;
             self.stream.flush().await
         };
+        // Whoever drops this half-way leaves half a reply behind.
+        self.is_cut = true;
         let written = timeout(self.write_limit, write).await;
         self.output.clear();
         self.held_since = None;

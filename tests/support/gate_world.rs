@@ -52,10 +52,7 @@ impl World {
 
     /// As [`World::start`], without waiting for the first probe.
     pub(crate) fn launch(backend: SocketAddr, options: &Options) -> Self {
-        let dir = tempfile::Builder::new().prefix("gate-").tempdir().unwrap();
-        let authd = FakeAuthd::start(&dir.path().join("mux"));
-        write_certificate(dir.path());
-        fs::write(dir.path().join("saslgate.toml"), config(dir.path(), backend, options)).unwrap();
+        let (dir, authd) = lay_out(backend, options);
         let mut command = Command::new(SASLGATE);
         command.arg("gate").arg("--config").arg(dir.path().join("saslgate.toml"));
         let mut service = Service::spawn(&mut command, dir.path().join("gate.log"));
@@ -112,6 +109,15 @@ impl World {
         });
         assert!(has_come, "not {count} sessions:\n{}", self.service.log());
     }
+}
+
+/// The directory of a world: `saslgate.toml`, a certificate, and a saslauthd that runs.
+pub(crate) fn lay_out(backend: SocketAddr, options: &Options) -> (tempfile::TempDir, FakeAuthd) {
+    let dir = tempfile::Builder::new().prefix("gate-").tempdir().unwrap();
+    let authd = FakeAuthd::start(&dir.path().join("mux"));
+    write_certificate(dir.path());
+    fs::write(dir.path().join("saslgate.toml"), config(dir.path(), backend, options)).unwrap();
+    (dir, authd)
 }
 
 /// Makes a key and a certificate for `localhost`, `gate.test` and 127.0.0.1 in `dir`.
