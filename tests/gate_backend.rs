@@ -6,8 +6,9 @@ mod support;
 
 use std::io::Write;
 use std::net::TcpListener;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use support::gate_world::{Options, World};
@@ -242,8 +243,31 @@ fn what_is_no_reply_to_the_command_is_a_temporary_failure() {
 
 #[test]
 fn a_250_that_comes_too_early_is_not_believed() {
-    let (reply, world, backend) = try_with(Content, Says(b"250 2.0.0 Accepted, really\r\n"));
+    let (said, wait) = channel();
+    let said = Mutex::new(said);
+    let backend = Backend::start(move |_, link| {
+        link.say(b"220 mx.test ESMTP\r\n");
+        while let Some(line) = link.line() {
+            if line != "DATA" {
+                link.answer(&line);
+                continue;
+            }
+            link.say(b"354 go on\r\n");
+            link.swallow(1);
+            link.say(b"250 2.0.0 Accepted, really\r\n");
+            said.lock().unwrap().send(()).unwrap();
+            return link.wait_for_end();
+        }
+    });
+    let world = World::start(backend.address, &Options::gate(SHORT));
+    let mut client = world.log_in();
+    client.open_message();
+    client.send(MESSAGE);
+    wait.recv().unwrap();
+    client.send(b".\r\n");
+    let reply = client.reply();
     assert_eq!(reply.code, 451, "{}", reply.text());
+    client.expect("QUIT", 221);
     let line = assert_honest("early 250", &world, &backend, 0);
     assert!(line.contains("outcome=tempfail"), "{line}");
 }

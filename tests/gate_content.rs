@@ -177,6 +177,19 @@ fn the_trace_header_names_the_client_and_no_blind_copy() {
 }
 
 #[test]
+fn content_that_looks_folded_does_not_continue_our_header() {
+    let backend = Backend::polite();
+    let world = World::start(backend.address, &Options::default());
+    let mut client = world.log_in();
+    for content in [" from elsewhere\r\n", "\tfrom elsewhere\r\n\r\nbody\r\n"] {
+        client.open_message();
+        assert_eq!(client.finish_message(content.as_bytes()).code, 250);
+        let got = String::from_utf8_lossy(backend.messages().last().unwrap()).into_owned();
+        assert!(got.ends_with(&format!(" +0000\r\n\r\n{content}")), "{got}");
+    }
+}
+
+#[test]
 fn a_transaction_pipelined_behind_content_is_served() {
     let backend = Backend::polite();
     let world = World::start(backend.address, &Options::default());
