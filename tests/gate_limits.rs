@@ -6,6 +6,8 @@ mod support;
 
 use std::fs;
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::Command;
 use std::sync::Mutex;
 use std::sync::mpsc::channel;
 use std::time::Duration;
@@ -13,8 +15,9 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use saslgate::daemon::gate;
 use support::fake_authd::{Mood, PASSWORD};
+use support::gate::{Ready, SASLGATE, Service};
 use support::gate_world::{self, Options, World};
-use support::process::{PATIENCE, is_listening, wait_until};
+use support::process::{PATIENCE, is_listening, run, wait_until};
 use support::scripted_backend::Backend;
 use support::smtp_client::{SmtpClient, base64, plain_response};
 use tokio_util::sync::CancellationToken;
@@ -443,6 +446,48 @@ fn an_authentication_daemon_that_fails_is_454_and_never_a_refusal() {
     client.expect("EHLO client.test", 250);
     client.expect(&format!("AUTH PLAIN {}", plain_response()), 454);
     assert!(world.service.log().contains("generic failure (-1)"), "{}", world.service.log());
+}
+
+/// A real `saslgate authd` with alice in its store.
+fn start_authd(dir: &Path) -> Service {
+    let config = dir.join("authd.toml");
+    let text = format!(
+        "[authd]\nbackends = [\"store\"]\nsocket = \"{0}/mux\"\ndefault_realm = \"gate.test\"\n\
+         [store]\npath = \"{0}/users.db\"\n",
+        dir.display()
+    );
+    fs::write(&config, text).unwrap();
+    if !dir.join("users.db").exists() {
+        let mut add = Command::new(SASLGATE);
+        add.args(["user", "add", "alice", "--config"]).arg(&config);
+        run(&mut add, format!("{PASSWORD}\n").as_bytes()).expect_success();
+    }
+    Service::start("authd", &config, &[Ready::Socket(dir.join("mux"))])
+}
+
+#[test]
+fn an_authd_that_is_killed_in_the_middle_of_auth_is_454_and_works_when_it_is_back() {
+    let backend = Backend::polite();
+    let dir = tempfile::tempdir().unwrap();
+    let authd = start_authd(dir.path());
+    let options = Options { auth: Some(dir.path().join("mux")), ..Options::default() };
+    let world = World::start(backend.address, &options);
+    let mut client = world.connect();
+    client.reply();
+    client.expect("EHLO client.test", 250);
+    // Held still, it has the request and does not answer: that is the middle.
+    authd.signal(Signal::SIGSTOP);
+    client.send(format!("AUTH PLAIN {}\r\n", plain_response()).as_bytes());
+    assert!(client.is_silent_for(Duration::from_millis(200)));
+    authd.signal(Signal::SIGKILL);
+    assert_eq!(client.reply().code, 454);
+    client.expect("MAIL FROM:<a@client.test>", 530);
+    drop(authd);
+    let authd = start_authd(dir.path());
+    client.expect(&format!("AUTH PLAIN {}", plain_response()), 235);
+    client.open_message();
+    assert_eq!(client.finish_message(b"x\r\n").code, 250);
+    assert!(!authd.log().contains(PASSWORD));
 }
 
 #[test]
