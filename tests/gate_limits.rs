@@ -166,6 +166,20 @@ fn commands_are_bounded() {
 }
 
 #[test]
+fn the_longest_line_is_as_configured() {
+    let backend = Backend::polite();
+    for (setting, longest) in [("512B", 512), ("64KiB", 65_536)] {
+        let options = Options::gate(&format!("max_line = \"{setting}\"\n"));
+        let world = World::start(backend.address, &options);
+        let mut client = SmtpClient::connect(world.starttls);
+        client.reply();
+        client.expect(&format!("NOOP {}", "x".repeat(longest - 7)), 250);
+        client.expect(&format!("NOOP {}", "x".repeat(longest - 6)), 500);
+        client.expect("NOOP", 250);
+    }
+}
+
+#[test]
 fn plaintext_behind_starttls_is_never_executed() {
     let backend = Backend::polite();
     let mut world = World::start(backend.address, &Options::default());

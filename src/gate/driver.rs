@@ -72,7 +72,7 @@ pub struct Stop {
 /// Serves one connection to its end. A connection over a limit hears 421.
 pub async fn serve(gate: Arc<Gate>, arrival: Arrival, stop: Stop) {
     let Arrival { stream, peer, mode, admission } = arrival;
-    let client = Client::new(stream, peer, gate.settings.timeouts.command);
+    let client = Client::new(stream, peer, &gate.settings);
     let _permit = match admission {
         Admission::Admitted(permit) => permit,
         Admission::TooManySessions => {
