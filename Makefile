@@ -44,6 +44,10 @@ test: toolchain ## Install the programs to test with, and run every test
 	@echo "The same saslauthd tests, now against Cyrus saslauthd:"
 	SUBJECT=original $(CARGO) test --locked --features peer-tests $(SUBJECT_TESTS:%=--test %)
 
+.PHONY: ladder
+ladder: release ## Walk the README's ladder on a Debian booted in a private directory (root, network)
+	packaging/ladder.sh
+
 .PHONY: bench
 bench: toolchain ## Compare with Cyrus saslauthd and the bare backend
 	@packaging/setup.sh peers

@@ -3,6 +3,7 @@
 #
 #   packaging/setup.sh build   a C compiler and linker, for the C parts of crates
 #   packaging/setup.sh peers   that, and the programs the tests talk to
+#   packaging/setup.sh ladder  what makes and boots a system for packaging/ladder.sh
 #
 # Called by the Makefile. Knows Debian's apt-get and Fedora's dnf. Installs
 # only what is missing, as root or through sudo, and says nothing when nothing
@@ -42,6 +43,10 @@ command unshare                                  util-linux           util-linux
 command ps                                       procps               procps-ng
 command ss                                       iproute2             iproute
 '
+LADDER_NEEDS='
+command debootstrap                              debootstrap          debootstrap
+command systemd-nspawn                           systemd-container    systemd-container
+'
 
 say() { printf 'setup: %s\n' "$*"; }
 
@@ -54,7 +59,8 @@ main() {
     case "${1-}" in
         build) needs=$BUILD_NEEDS ;;
         peers) needs=$BUILD_NEEDS$PEER_NEEDS ;;
-        *) stop "usage: packaging/setup.sh build|peers" ;;
+        ladder) needs=$LADDER_NEEDS ;;
+        *) stop "usage: packaging/setup.sh build|peers|ladder" ;;
     esac
     PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
     missing=$(find_missing)

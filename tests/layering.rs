@@ -3,6 +3,8 @@
 //! the pure modules, on `unsafe` outside its two places, and on printing
 //! outside `cli/`.
 
+#![cfg(test)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

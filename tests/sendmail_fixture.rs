@@ -1,11 +1,5 @@
 //! The test sendmail itself: what clients send it is what its files hold.
 //! Without this every other test against it would prove nothing.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test that cannot go on fails"
-)]
 
 mod support;
 

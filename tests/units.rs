@@ -4,6 +4,13 @@
 //! test` installs them). Nothing here touches the units or accounts of the host:
 //! everything is copied to a private directory first.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops where something is wrong"
+)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -10,7 +10,7 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 /// Longest secret in bytes: what a libsasl2 client can send to saslauthd
-/// (8,192-byte request buffer less 30, facts: saslauthd protocol limits).
+/// (its request buffer has 8,192 bytes, 30 of them reserved).
 pub const MAX_SECRET_BYTES: usize = 8162;
 
 /// A password or token of 0 to [`MAX_SECRET_BYTES`] bytes without NUL, wiped on drop.

@@ -1,14 +1,97 @@
-//! `saslgate authd`: Runs the authentication daemon.
+//! `saslgate authd`: verifies passwords on the saslauthd socket.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::ConfigSource;
+use super::{ConfigSource, failed};
+use crate::config::Config;
+use crate::daemon::authd::{self, StartError};
+use crate::listen::ListenError;
+use crate::ops::log;
+use crate::ops::systemd::InheritedSockets;
 
-/// Arguments.
+/// Exit code where another instance serves the socket, as saslauthd's.
+const TAKEN: u8 = 2;
+
+/// Arguments. What is given here counts instead of the configuration, also after a reload.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {}
+pub(super) struct Args {
+    /// Socket file to answer on, instead of authd.socket.
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+    /// Backends in the order they are asked, separated by commas, instead of authd.backends.
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    backends: Option<Vec<String>>,
+}
 
-/// Runs the command.
-pub(super) fn run(_args: &Args, _config: &ConfigSource) -> ExitCode {
-    ExitCode::FAILURE
+impl Args {
+    fn applied_to(&self, mut config: Config) -> Config {
+        if let Some(socket) = &self.socket {
+            config.saslauthd.socket.clone_from(socket);
+        }
+        if let Some(backends) = &self.backends {
+            config.auth.backends.clone_from(backends);
+        }
+        config
+    }
+}
+
+/// Runs the service in the foreground until SIGTERM.
+pub(super) fn run(args: &Args, config: &ConfigSource) -> ExitCode {
+    let settings = match config.load_or_explain() {
+        Ok(settings) => args.applied_to(settings),
+        Err(code) => return code,
+    };
+    if let Err(error) = log::init(settings.log) {
+        return failed("authd", &error);
+    }
+    match serve(&settings, args, config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Start(error)) => {
+            let code = failed("authd", &error);
+            let is_taken = matches!(error, StartError::Listen(ListenError::AnotherInstance { .. }));
+            if is_taken { ExitCode::from(TAKEN) } else { code }
+        }
+        Err(Failure::Runtime(error)) => failed("authd", &error),
+    }
+}
+
+enum Failure {
+    Start(StartError),
+    Runtime(std::io::Error),
+}
+
+fn serve(settings: &Config, args: &Args, config: &ConfigSource) -> Result<(), Failure> {
+    // Privileges go before the runtime starts its threads.
+    let mut inherited = InheritedSockets::from_environment();
+    let prepared = authd::prepare(settings, &mut inherited).map_err(Failure::Start)?;
+    let runtime = tokio::runtime::Runtime::new().map_err(Failure::Runtime)?;
+    let read = || {
+        let config = config.load().map_err(|problems| problems.to_string())?;
+        Ok(args.applied_to(config))
+    };
+    runtime.block_on(authd::run(settings, prepared, read)).map_err(Failure::Start)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    #[test]
+    fn arguments_count_instead_of_the_configuration() {
+        let words = ["authd", "--socket", "/srv/mux", "--backends", "store,pam"];
+        let config = Config::with_defaults("mx.example.org");
+        let changed = Line::parse_from(words).args.applied_to(config.clone());
+        assert_eq!(changed.saslauthd.socket, PathBuf::from("/srv/mux"));
+        assert_eq!(changed.auth.backends, ["store", "pam"]);
+        assert_eq!(Line::parse_from(["authd"]).args.applied_to(config.clone()), config);
+    }
 }

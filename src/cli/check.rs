@@ -4,7 +4,7 @@
 //! looked at in `check_host` and only warned about, since the service may run as another
 //! account or on another host. Exit codes: 0 good, 78 (`EX_CONFIG`) not.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -17,6 +17,9 @@ use crate::sys;
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Exit status: 0 if the file is good, warnings or not; 78 if it cannot be used."
+)]
 pub(super) struct Args {
     /// The file to check; else that of --config, else the default one.
     file: Option<PathBuf>,
@@ -44,8 +47,8 @@ fn without_file(args: &Args, path: &Path, config: &Config) -> ExitCode {
         print_json(&[]);
         return ExitCode::SUCCESS;
     }
-    println!("{}: does not exist, every setting has its default", path.display());
-    print_services(config);
+    let head = format!("{}: does not exist, every setting has its default\n", path.display());
+    show(&(head + &services(config)));
     ExitCode::SUCCESS
 }
 
@@ -55,11 +58,13 @@ fn good(args: &Args, path: &Path, file: &Inspected) -> ExitCode {
         print_json(&lines(&warnings));
         return ExitCode::SUCCESS;
     }
+    let mut text = warnings.render(look(&std::io::stdout()));
     if !warnings.is_empty() {
-        println!("{}", warnings.render(look(&std::io::stdout())));
+        text.push('\n');
     }
-    println!("{}: good", path.display());
-    print_services(&file.config);
+    text.push_str(&format!("{}: good\n", path.display()));
+    text.push_str(&services(&file.config));
+    show(&text);
     ExitCode::SUCCESS
 }
 
@@ -67,37 +72,35 @@ fn bad(args: &Args, path: &Path, problems: &Problems) -> ExitCode {
     if args.json {
         print_json(&lines(problems));
     } else {
-        println!("{}", problems.render(look(&std::io::stdout())));
+        let text = problems.render(look(&std::io::stdout()));
         let count = problems.iter().count();
         let noun = if count == 1 { "problem" } else { "problems" };
-        println!("{}: {count} {noun}, not usable", path.display());
+        show(&format!("{text}\n{}: {count} {noun}, not usable\n", path.display()));
     }
     ExitCode::from(78) // EX_CONFIG, sysexits(3)
 }
 
-/// Which services could start with this configuration.
-fn print_services(config: &Config) {
-    println!(
-        "authd: can start; asks {} and answers at {}",
+/// Which services could start with this configuration, a line each.
+fn services(config: &Config) -> String {
+    let authd = format!(
+        "authd: can start; asks {} and answers at {}\n",
         config.auth.backends.join(", then "),
         config.saslauthd.socket.display()
     );
     let gate = &config.gate;
     let AuthSource::Saslauthd(socket) = &gate.auth;
     if config.tls.is_none() {
-        println!(
-            "gate: cannot start, no certificate is named; set `certificate` and `key` in [tls]"
-        );
-        return;
+        let why = "no certificate is named; set `certificate` and `key` in [tls]";
+        return format!("{authd}gate: cannot start, {why}\n");
     }
     let listeners: Vec<String> =
         gate.listeners.iter().map(|listener| listener.address.to_string()).collect();
-    println!(
-        "gate: can start; listens on {}, asks {}, hands mail to {}",
+    format!(
+        "{authd}gate: can start; listens on {}, asks {}, hands mail to {}\n",
         listeners.join(", "),
         socket.display(),
         gate.backend.address
-    );
+    )
 }
 
 /// A problem as other programs read it. Line and column count from 1 and are
@@ -138,7 +141,13 @@ fn line<'a>(problems: &Problems, problem: &'a Problem) -> Line<'a> {
 
 fn print_json(lines: &[Line<'_>]) {
     // Strings, numbers and nulls: there is nothing in it that JSON cannot hold.
-    println!("{}", serde_json::to_string_pretty(lines).unwrap_or_default());
+    show(&format!("{}\n", serde_json::to_string_pretty(lines).unwrap_or_default()));
+}
+
+/// Writes to standard output. A reader that went away (`| head`) has read
+/// enough: that is no reason to panic, as `print!` would.
+pub(super) fn show(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
 /// Colours for a terminal that can and wants them (<https://no-color.org>).

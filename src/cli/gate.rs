@@ -19,12 +19,16 @@ pub(super) fn run(_args: &Args, config: &ConfigSource) -> ExitCode {
     if let Err(error) = log::init(settings.log) {
         return failed("gate", &error);
     }
+    let prepared = match daemon::gate::prepare(&settings) {
+        Ok(prepared) => prepared,
+        Err(error) => return failed("gate", &error),
+    };
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return failed("gate", &error),
     };
     let read = || config.load().map_err(|problems| problems.to_string());
-    match runtime.block_on(daemon::gate::run(&settings, read)) {
+    match runtime.block_on(daemon::gate::run(&settings, prepared, read)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed("gate", &error),
     }

@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use clap::Parser;
 
-use super::ConfigSource;
+use super::{ConfigSource, failed};
 use crate::backend::pam::{Settings, UserForm};
 use crate::daemon::pam::{Source, run};
+use crate::ops::log;
 
 /// Runs PAM modules for saslgate authd, each request in a process that may be killed.
 #[derive(Debug, Parser)]
@@ -51,34 +52,61 @@ struct Given {
     /// Uid of authd, if it is not ours.
     #[arg(long, requires = "inherited", value_name = "UID")]
     peer_uid: Option<u32>,
+    /// Least severe level that is logged.
+    #[arg(long, default_value = "info", requires = "inherited", value_name = "LEVEL")]
+    log_level: LogLevel,
+    /// Where log lines go.
+    #[arg(long, default_value = "auto", requires = "inherited", value_name = "TARGET")]
+    log_target: LogTarget,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum LogTarget {
+    Auto,
+    Stderr,
+    Journal,
 }
 
 /// Entry point.
 pub(super) fn main() -> ExitCode {
     let args = Args::parse();
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
-        .with_target(false)
-        .init();
-    let (settings, source) = if args.inherited {
+    let (log, settings, source) = if args.inherited {
         given(args.given)
     } else {
         match ConfigSource(args.config).load_or_explain() {
-            Ok(config) => (config.pam, Source::Service { user: config.service_user }),
+            Ok(config) => (config.log, config.pam, Source::Service { user: config.service_user }),
             Err(code) => return code,
         }
     };
+    if let Err(error) = log::init(log) {
+        return failed("pam", &error);
+    }
     match run(settings, &source) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("saslgate-pam: {error}");
-            ExitCode::FAILURE
-        }
+        Err(error) => failed("pam", &error),
     }
 }
 
-fn given(given: Given) -> (Settings, Source) {
+fn given(given: Given) -> (log::Settings, Settings, Source) {
+    let level = match given.log_level {
+        LogLevel::Error => log::Level::Error,
+        LogLevel::Warn => log::Level::Warn,
+        LogLevel::Info => log::Level::Info,
+        LogLevel::Debug => log::Level::Debug,
+    };
+    let target = match given.log_target {
+        LogTarget::Auto => log::Target::Auto,
+        LogTarget::Stderr => log::Target::Stderr,
+        LogTarget::Journal => log::Target::Journal,
+    };
     let settings = Settings {
         socket: None,
         services: given.services,
@@ -91,5 +119,5 @@ fn given(given: Given) -> (Settings, Source) {
         requests_per_worker: given.requests_per_worker,
         service_dir: given.service_dir,
     };
-    (settings, Source::Parent { peer: given.peer_uid })
+    (log::Settings { level, target }, settings, Source::Parent { peer: given.peer_uid })
 }

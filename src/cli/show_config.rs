@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use super::ConfigSource;
+use super::check::show;
 use crate::config::keys::{self, Key, Section};
 use crate::config::manual::{self, Topic};
 use crate::config::{self, Inspected};
@@ -30,18 +31,18 @@ pub(super) struct Args {
 /// Runs the command.
 pub(super) fn run(args: &Args, config: &ConfigSource) -> ExitCode {
     if args.markdown {
-        print!("{}", manual::markdown());
+        show(&manual::markdown());
         return ExitCode::SUCCESS;
     }
     let Some(name) = &args.key else {
         match args.json {
             true => print_json(&describe_all(keys::all(), &InForce::of(config))),
-            false => print!("{}", manual::example()),
+            false => show(&manual::example()),
         }
         return ExitCode::SUCCESS;
     };
     match manual::topic(name) {
-        Ok(topic) => show(&topic, args, &InForce::of(config)),
+        Ok(topic) => explain(&topic, args, &InForce::of(config)),
         Err(near) => {
             let hint = match near {
                 Some(near) => format!("did you mean `{near}`?"),
@@ -54,20 +55,21 @@ pub(super) fn run(args: &Args, config: &ConfigSource) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn show(topic: &Topic, args: &Args, in_force: &InForce) {
+fn explain(topic: &Topic, args: &Args, in_force: &InForce) {
     match (topic, args.json) {
-        (Topic::Section(section), false) => print!("{}", manual::explain_section(section)),
+        (Topic::Section(section), false) => show(&manual::explain_section(section)),
         (Topic::Section(section), true) => {
             let keys = section.keys.iter().map(|key| (*section, key));
             print_json(&describe_all(keys, in_force));
         }
         (Topic::Key(section, key), true) => print_json(&in_force.describe(section, key)),
         (Topic::Key(section, key), false) => {
-            println!("{}.{}", section.name, key.name);
+            let mut text = format!("{}.{}\n", section.name, key.name);
             for line in in_force.lines(section, key) {
-                println!("  in force  {line}");
+                text.push_str(&format!("  in force  {line}\n"));
             }
-            print!("{}", manual::explain(key));
+            text.push_str(&manual::explain(key));
+            show(&text);
         }
     }
 }
@@ -154,5 +156,5 @@ fn describe_all(
 
 fn print_json(value: &impl Serialize) {
     // Strings, lists and nulls: there is nothing in it that JSON cannot hold.
-    println!("{}", serde_json::to_string_pretty(value).unwrap_or_default());
+    show(&format!("{}\n", serde_json::to_string_pretty(value).unwrap_or_default()));
 }

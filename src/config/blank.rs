@@ -17,6 +17,7 @@ use crate::{auth, backend, gate, ops, server};
 pub(super) fn config(fqdn: &str) -> Config {
     Config {
         service_user: None,
+        gate_user: None,
         auth: auth::Settings {
             backends: Vec::new(),
             default_realm: fqdn.to_owned(),

@@ -46,6 +46,7 @@ const EXAMPLE_HEAD: &str = "\
 fn repeated_example(section: &Section, entries: &[&str]) -> String {
     let mut text = String::new();
     for key in section.keys {
+        text.push_str("#\n");
         text.push_str(&comment(&format!("{}: {}", key.name, key.text)));
         text.push_str(&comment(&sentence(&key.kind.expected())));
     }

@@ -35,8 +35,10 @@ pub use problem::{Look, Place, Problem, Problems, Severity};
 /// A checked configuration: what the composition roots build from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// Account that services run as once they have what only root may open; `None`: stay.
+    /// `authd.user`: account that authd runs as once it has what only root may open; `None`: stay.
     pub service_user: Option<String>,
+    /// `gate.user`: the same for the gate.
+    pub gate_user: Option<String>,
     /// `[authd]`: judging attempts.
     pub auth: auth::Settings,
     /// `[authd]`: the saslauthd socket.

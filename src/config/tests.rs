@@ -45,6 +45,7 @@ const OTHER_VALUES: &[(&str, &str)] = &[
     ("store.hash_threads", "[store]\nhash_threads = 7"),
     ("store.max_waiting", "[store]\nmax_waiting = 7"),
     ("gate.hostname", "[gate]\nhostname = \"other.test\""),
+    ("gate.user", "[gate]\nuser = \"saslgate-gate\""),
     ("gate.auth", "[gate]\nauth = \"saslauthd:/x\""),
     ("gate.mechanisms", "[gate]\nmechanisms = [\"PLAIN\"]"),
     ("gate.bare_newlines", "[gate]\nbare_newlines = \"normalize\""),

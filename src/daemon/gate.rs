@@ -24,6 +24,8 @@ use crate::gate::session::Rules;
 use crate::gate::{AuthSource, BackendTls, ListenerSettings, Settings, TlsMode};
 use crate::listen::{Slots, bind_tcp, serve_tcp};
 use crate::ops::systemd;
+use crate::sys::privileges::{self, DropError};
+use crate::sys::users::{self, UserError};
 use crate::tls::{ClientTls, ServerTls, TlsError};
 
 /// Why the gate cannot start or reload.
@@ -45,6 +47,12 @@ pub enum StartError {
         /// Why.
         source: std::io::Error,
     },
+    /// `gate.user`.
+    #[error("gate.user: {0}")]
+    Account(#[from] UserError),
+    /// Root would not go.
+    #[error(transparent)]
+    Privileges(#[from] DropError),
     /// Signal handlers cannot be installed.
     #[error("cannot install signal handlers: {0}")]
     Signals(std::io::Error),
@@ -93,40 +101,57 @@ impl Bound {
     }
 }
 
-/// Binds and serves, as tasks, until `stop` is cancelled.
-///
-/// # Errors
-/// [`StartError`]; then nothing is left behind.
-pub fn start(config: &Config, stop: CancellationToken) -> Result<Running, StartError> {
-    let sockets = config.gate.listeners.iter().map(bind).collect::<Result<Vec<_>, _>>()?;
-    start_on(config, sockets, stop)
+/// What only root may have, perhaps: ports below 1024, the private key.
+pub struct Prepared {
+    sockets: Vec<Listening>,
+    tls: ServerTls,
 }
 
 /// A listening socket and how TLS starts on it.
-pub type Listening = (std::net::TcpListener, TlsMode);
+type Listening = (std::net::TcpListener, TlsMode);
 
-/// Binds one listener of the configuration.
+/// Binds the listeners, reads certificate and key, and then becomes the
+/// account in `gate.user`, if we are root and it names one. Call it before the
+/// process has threads.
 ///
 /// # Errors
-/// [`StartError::Bind`].
-pub fn bind(listener: &ListenerSettings) -> Result<Listening, StartError> {
+/// [`StartError`].
+pub fn prepare(config: &Config) -> Result<Prepared, StartError> {
+    let prepared = open(config)?;
+    if let Some(name) = config.gate_user.as_deref().filter(|_| privileges::is_root()) {
+        privileges::become_account(&users::account(name)?)?;
+    }
+    Ok(prepared)
+}
+
+fn open(config: &Config) -> Result<Prepared, StartError> {
+    let settings = config.tls.as_ref().ok_or(StartError::NoCertificate)?;
+    let tls = ServerTls::load(settings)?;
+    warn_about(&tls);
+    let sockets = config.gate.listeners.iter().map(bind).collect::<Result<_, _>>()?;
+    Ok(Prepared { sockets, tls })
+}
+
+fn bind(listener: &ListenerSettings) -> Result<Listening, StartError> {
     let address = listener.address;
     let socket = bind_tcp(address).map_err(|source| StartError::Bind { address, source })?;
     Ok((socket, listener.tls))
 }
 
-/// Serves on sockets that are bound already: by us, or by the service manager.
+/// Binds and serves, as tasks and as whoever we are, until `stop` is cancelled.
 ///
 /// # Errors
-/// [`StartError`].
-pub fn start_on(
+/// [`StartError`]; then nothing is left behind.
+pub fn start(config: &Config, stop: CancellationToken) -> Result<Running, StartError> {
+    serve(config, open(config)?, stop)
+}
+
+fn serve(
     config: &Config,
-    sockets: Vec<Listening>,
+    prepared: Prepared,
     stop: CancellationToken,
 ) -> Result<Running, StartError> {
-    let tls_settings = config.tls.as_ref().ok_or(StartError::NoCertificate)?;
-    let tls = ServerTls::load(tls_settings)?;
-    warn_about(&tls);
+    let Prepared { sockets, tls } = prepared;
     let health = HealthBoard::default();
     let gate = compose(&config.gate, tls, health)?;
     let limits = &config.gate.limits;
@@ -202,18 +227,19 @@ impl Running {
 /// Sessions that are still open this long after a stop are cut off.
 const DRAIN: Duration = Duration::from_secs(30);
 
-/// Runs the service until it is told to stop. `read` reads the configuration
+/// Runs the service on what was prepared until it is told to stop. `read` reads the configuration
 /// again, and gives its problems as text.
 ///
 /// # Errors
 /// [`StartError`].
 pub async fn run(
     config: &Config,
+    prepared: Prepared,
     read: impl Fn() -> Result<Config, String>,
 ) -> Result<(), StartError> {
     let mut signals = Signals::install().map_err(StartError::Signals)?;
     let stop = CancellationToken::new();
-    let running = start(config, stop.clone())?;
+    let running = serve(config, prepared, stop.clone())?;
     tokio::spawn(systemd::feed_watchdog(stop.clone()));
     let places: Vec<String> = running.listeners.iter().map(ToString::to_string).collect();
     tracing::info!("listening on {}", places.join(", "));

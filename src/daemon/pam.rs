@@ -2,19 +2,23 @@
 //! into a worker. Called by `cli::pam`; single-threaded throughout, because the
 //! supervisor forks.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{FileTypeExt, chown};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt, chown};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
-use nix::sys::stat::{Mode, umask};
-use nix::unistd::{User, dup2_stdin, dup2_stdout, geteuid};
-use sd_notify::NotifyState;
-use tracing::{info, warn};
+use nix::unistd::{dup2_stdin, dup2_stdout, geteuid};
+use tracing::info;
 
 use crate::backend::pam::{Duties, Ending, Settings, Supervisor};
+use crate::ops::systemd::{self, InheritedSockets};
+use crate::sys::local_socket::{self, Occupant};
+use crate::sys::users::{self, UserError};
+
+/// Connections that may wait to be accepted; the supervisor takes them at once.
+const BACKLOG: i32 = 128;
 
 /// Where the connections of authd come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,9 +59,9 @@ pub enum StartError {
         /// What the system says.
         error: io::Error,
     },
-    /// `service_user` is not in the user database.
-    #[error("the account \"{0}\" (service_user) does not exist")]
-    NoSuchUser(String),
+    /// `service_user` cannot be found.
+    #[error("service_user: {0}")]
+    User(#[from] UserError),
     /// Something else the system refuses.
     #[error("cannot start: {0}")]
     System(#[from] io::Error),
@@ -75,7 +79,10 @@ pub fn run(settings: Settings, source: &Source) -> Result<(), StartError> {
         Source::Service { user } => from_service(settings, user.as_deref(), socket_file)?,
     };
     let supervisor = Supervisor::new(duties)?;
-    announce(source);
+    info!("saslgate-pam is ready");
+    if let Source::Service { .. } = source {
+        systemd::ready("ready for requests of authd");
+    }
     match supervisor.run() {
         Ending::Worker(worker) => worker.serve(),
         Ending::Drained => {
@@ -86,15 +93,6 @@ pub fn run(settings: Settings, source: &Source) -> Result<(), StartError> {
             info!("stopped");
             Ok(())
         }
-    }
-}
-
-fn announce(source: &Source) {
-    info!("saslgate-pam is ready");
-    if matches!(source, Source::Service { .. })
-        && let Err(error) = sd_notify::notify(&[NotifyState::Ready])
-    {
-        warn!("cannot tell systemd that we are ready: {error}");
     }
 }
 
@@ -113,8 +111,8 @@ fn from_service(
     user: Option<&str>,
     path: Option<PathBuf>,
 ) -> Result<(Duties, Option<PathBuf>), StartError> {
-    let owner = user.map(uid_of).transpose()?;
-    let inherited = listenfd::ListenFd::from_env().take_unix_listener(0)?;
+    let owner = user.map(users::account).transpose()?.map(|account| account.uid.as_raw());
+    let inherited = InheritedSockets::from_environment().take_unix("pam")?;
     let (listener, made) = match (inherited, path) {
         (Some(listener), _) => (listener, None),
         (None, Some(path)) => (bind(&path, owner)?, Some(path)),
@@ -141,24 +139,16 @@ fn allowed(authd: Option<u32>) -> Vec<u32> {
     uids
 }
 
-fn uid_of(name: &str) -> Result<u32, StartError> {
-    let user = User::from_name(name).map_err(io::Error::from)?;
-    user.map(|user| user.uid.as_raw()).ok_or_else(|| StartError::NoSuchUser(name.to_owned()))
-}
-
-/// Makes the socket file, 0600 from the first moment, for `owner`.
+/// Makes the socket file, 0600 and of `owner` before anybody can connect.
 fn bind(path: &Path, owner: Option<u32>) -> Result<UnixListener, StartError> {
     let failed = |error| StartError::Bind { path: path.to_owned(), error };
     make_way(path)?;
-    // The umask is the process's, and this process has one thread.
-    let old = umask(Mode::from_bits_truncate(0o177));
-    let bound = UnixListener::bind(path);
-    umask(old);
-    let listener = bound.map_err(failed)?;
+    let bound = local_socket::bind(path).map_err(failed)?;
+    fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(failed)?;
     if owner.is_some() {
         chown(path, owner, None).map_err(failed)?;
     }
-    Ok(listener)
+    local_socket::listen(bound, BACKLOG).map_err(failed)
 }
 
 /// Removes the socket of one that died, and nothing else.
@@ -172,8 +162,9 @@ fn make_way(path: &Path) -> Result<(), StartError> {
         }
         Ok(_) => {}
     }
-    if UnixStream::connect(path).is_ok() {
-        return Err(StartError::Taken(path.to_owned()));
+    match local_socket::occupant(path).map_err(failed)? {
+        Occupant::Live(_) => Err(StartError::Taken(path.to_owned())),
+        Occupant::Nobody => Ok(()),
+        Occupant::Stale => fs::remove_file(path).map_err(failed),
     }
-    fs::remove_file(path).map_err(failed)
 }

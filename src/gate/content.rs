@@ -230,7 +230,6 @@ impl Transfer {
 }
 
 fn stray_refusal(stray: Stray) -> Reply {
-    let text =
-        format!("Message refused: a {} alone is not allowed (RFC 5321 2.3.8)", stray.as_str());
+    let text = format!("Message refused: a {} is not allowed (RFC 5321 2.3.8)", stray.as_str());
     Reply::new(554, "5.6.0", text)
 }

@@ -5,7 +5,7 @@
 //! Password:   ->   <- s3cret
 //! ```
 //!
-//! The challenges are those of sendmail with libsasl2 (facts), which clients
+//! The challenges are those of sendmail 8.17.1 with libsasl2, which clients
 //! compare in base64. An empty initial response counts as none, as libsasl2 has it.
 
 use super::{Next, SaslError, read_name, read_password};

@@ -5,6 +5,7 @@
 //! `unsafe` may stand, one operation a block.
 
 pub mod host;
+pub mod limits;
 pub mod local_socket;
 pub mod privileges;
 pub mod terminal;

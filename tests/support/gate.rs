@@ -92,6 +92,12 @@ impl Service {
         process::send(self.child.id(), signal);
     }
 
+    /// Waits for its end and gives its exit code; `None` if it does not end.
+    pub(crate) fn wait(&mut self) -> Option<i32> {
+        wait_until(PATIENCE, || !matches!(self.child.try_wait(), Ok(None)));
+        self.child.try_wait().ok().flatten().and_then(|status| status.code())
+    }
+
     /// Ends it with SIGTERM and gives its exit code.
     pub(crate) fn stop(&mut self) -> Option<i32> {
         process::stop(&mut self.child)

@@ -1,8 +1,20 @@
 //! Real programs for tests: servers in private directories, mail clients as
-//! child processes. Each test program takes the part it needs.
+//! child processes; and the gate's neighbours as threads of the test. Each test
+//! program takes the part it needs.
 #![allow(dead_code, reason = "each test program uses a part of it")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on fails"
+)]
 
+pub(crate) mod fake_authd;
 pub(crate) mod gate;
+pub(crate) mod gate_world;
 pub(crate) mod mail_clients;
 pub(crate) mod process;
+pub(crate) mod saslauthd;
+pub(crate) mod scripted_backend;
 pub(crate) mod sendmail;
+pub(crate) mod smtp_client;

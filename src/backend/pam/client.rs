@@ -80,6 +80,10 @@ impl Outage {
     fn code(&self) -> ReasonCode {
         match self {
             Self::QueueFull(_) => ReasonCode::Busy,
+            // The backlog is full: others ask as well.
+            Self::Unreachable(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                ReasonCode::Busy
+            }
             Self::NoneFree(_) | Self::Timeout(_) => ReasonCode::Timeout,
             Self::Unreachable(_) | Self::BrokenOff(_) | Self::Malformed => ReasonCode::BackendDown,
             Self::Stopping => ReasonCode::Stopping,
@@ -178,13 +182,13 @@ impl Pam {
         };
         let frame = ipc::encode_request(&ask, &attempt.password).map_err(|_| Outage::Malformed)?;
         if let Some(connection) = self.take_idle() {
-            match exchange(connection, &frame, &ask).await? {
-                (Response::Goodbye, _) => {}
-                (response, connection) => return Ok(self.keep(connection, response)),
+            let exchanged = exchange(connection, &frame, &ask).await?;
+            if exchanged.response != Response::Goodbye {
+                return Ok(self.keep(exchanged));
             }
         }
-        let (response, connection) = exchange(self.open().await?, &frame, &ask).await?;
-        Ok(self.keep(connection, response))
+        let connection = self.open().await?;
+        Ok(self.keep(exchange(connection, &frame, &ask).await?))
     }
 
     async fn open(&self) -> Result<UnixStream, Outage> {
@@ -206,21 +210,14 @@ impl Pam {
     }
 
     /// Keeps a connection whose worker stays, and drops the ones that grew old.
-    fn keep(&self, connection: UnixStream, response: Response) -> Response {
-        let is_last = match &response {
-            Response::Report(report) => report.is_last,
-            Response::Refused { .. } => false,
-            Response::Goodbye => true,
-        };
+    fn keep(&self, exchanged: Exchanged) -> Response {
         let now = Instant::now();
         let mut idle = self.idle();
         let limit = self.settings.idle_timeout;
         let old = idle.iter().take_while(|entry| now.duration_since(entry.since) > limit).count();
         idle.drain(..old);
-        if !is_last {
-            idle.push(Idle { connection, since: now });
-        }
-        response
+        idle.extend(exchanged.connection.map(|connection| Idle { connection, since: now }));
+        exchanged.response
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
@@ -294,36 +291,46 @@ fn is_quiet(connection: &UnixStream) -> bool {
     recv(connection.as_raw_fd(), &mut [0; 1], flags) == Err(Errno::EAGAIN)
 }
 
+/// What came of one request.
+struct Exchanged {
+    response: Response,
+    /// The connection, if its worker stays.
+    connection: Option<UnixStream>,
+}
+
 /// Sends a request and reads what comes back.
 async fn exchange(
     mut connection: UnixStream,
     frame: &[u8],
     ask: &Ask,
-) -> Result<(Response, UnixStream), Outage> {
+) -> Result<Exchanged, Outage> {
     // A worker that has just left refuses the bytes, and its goodbye is still there to be read.
     let written = connection.write_all(frame).await;
-    let response = read_response(&mut connection, &ask.service).await?;
-    match (&response, written) {
-        (Response::Goodbye, _) => Ok((response, connection)),
-        (Response::Report(Report { id, .. }) | Response::Refused { id }, Ok(()))
-            if *id == ask.id =>
-        {
-            Ok((response, connection))
-        }
+    let (response, is_quiet) = read_response(&mut connection, &ask.service).await?;
+    let (id, stays) = match &response {
+        Response::Goodbye => return Ok(Exchanged { response, connection: None }),
+        Response::Refused { id } => (*id, is_quiet),
+        Response::Report(report) => (report.id, is_quiet && !report.is_last),
+    };
+    if id != ask.id || written.is_err() {
         // Another's answer, or an answer to what was not sent: never to be believed.
-        _ => Err(Outage::Malformed),
+        return Err(Outage::Malformed);
     }
+    Ok(Exchanged { response, connection: stays.then_some(connection) })
 }
 
-async fn read_response(connection: &mut UnixStream, service: &str) -> Result<Response, Outage> {
+/// Reads one response; tells whether nothing follows it. A goodbye may.
+async fn read_response(
+    connection: &mut UnixStream,
+    service: &str,
+) -> Result<(Response, bool), Outage> {
     let mut bytes = Vec::with_capacity(512);
     loop {
         let body = ipc::body_len(&bytes, ipc::MAX_RESPONSE).map_err(|_| Outage::Malformed)?;
-        if let Some(frame) = body.map(|len| ipc::HEADER + len)
-            && frame <= bytes.len()
+        if let Some((frame, rest)) = body.and_then(|len| bytes.split_at_checked(ipc::HEADER + len))
         {
-            // Nothing may follow: there was one request.
-            return ipc::decode_response(&bytes[ipc::HEADER..]).map_err(|_| Outage::Malformed);
+            let response = ipc::decode_response(&frame[ipc::HEADER..]);
+            return Ok((response.map_err(|_| Outage::Malformed)?, rest.is_empty()));
         }
         let read = connection.read_buf(&mut bytes).await;
         if !read.is_ok_and(|count| count > 0) {

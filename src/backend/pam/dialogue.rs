@@ -136,9 +136,15 @@ pub(super) unsafe extern "C" fn converse(
 
 /// Copies `text` to memory that C may free.
 fn c_copy(text: &CStr) -> Result<*mut c_char, c_int> {
-    // SAFETY: `text` is a C string.
-    let copy = unsafe { libc::strdup(text.as_ptr()) };
-    if copy.is_null() { Err(code::BUF_ERR) } else { Ok(copy) }
+    let bytes = text.to_bytes_with_nul();
+    // SAFETY: calloc has no preconditions.
+    let copy = unsafe { libc::calloc(bytes.len(), 1) }.cast::<u8>();
+    if copy.is_null() {
+        return Err(code::BUF_ERR);
+    }
+    // SAFETY: calloc gave this many bytes, which nothing else refers to.
+    unsafe { copy.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+    Ok(copy.cast())
 }
 
 /// Wipes and frees an answer that was not handed over.
@@ -150,7 +156,7 @@ fn discard(text: *mut c_char) {
     let len = unsafe { libc::strlen(text) };
     // SAFETY: `len` bytes from `text` on are ours alone.
     unsafe { std::slice::from_raw_parts_mut(text.cast::<u8>(), len) }.zeroize();
-    // SAFETY: `text` is from strdup, and this is its only owner.
+    // SAFETY: `text` is from calloc, and this is its only owner.
     unsafe { libc::free(text.cast()) };
 }
 

@@ -11,6 +11,7 @@
 //! the async runtime and before privileges are dropped. Afterwards it must not
 //! be started again: without root, modules would fail for the wrong reason.
 
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -29,6 +30,7 @@ use nix::unistd::{Uid, geteuid, pipe2};
 use tracing::{error, info, warn};
 
 use super::settings::Settings;
+use crate::ops::log;
 
 /// Pause before the first restart; doubles with each that follows soon.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -46,6 +48,8 @@ pub struct HelperOptions {
     pub program: PathBuf,
     /// Uid that authd will have when it asks, if not the present one.
     pub peer_uid: Option<u32>,
+    /// How it logs, to our standard error.
+    pub log: log::Settings,
 }
 
 impl HelperOptions {
@@ -53,11 +57,11 @@ impl HelperOptions {
     ///
     /// # Errors
     /// [`HelperError::NotFound`] if there is none.
-    pub fn beside_us(peer_uid: Option<u32>) -> Result<Self, HelperError> {
+    pub fn beside_us(peer_uid: Option<u32>, log: log::Settings) -> Result<Self, HelperError> {
         let us = std::env::current_exe().map_err(HelperError::Socket)?;
         let program = us.with_file_name("saslgate-pam");
         if program.is_file() {
-            Ok(Self { program, peer_uid })
+            Ok(Self { program, peer_uid, log })
         } else {
             Err(HelperError::NotFound(program))
         }
@@ -106,7 +110,7 @@ impl Helper {
         let (stopped, stop) =
             pipe2(OFlag::O_CLOEXEC).map_err(|error| HelperError::Socket(error.into()))?;
         let mut keeper = Keeper {
-            command: Recipe::new(settings, options),
+            recipe: Recipe::new(settings, options),
             listener,
             stopped,
             patience: settings.timeout + STOP_GRACE,
@@ -141,13 +145,13 @@ fn socket_name() -> io::Result<String> {
 /// The command line of the child. No secret is in it.
 struct Recipe {
     program: PathBuf,
-    arguments: Vec<std::ffi::OsString>,
+    arguments: Vec<OsString>,
 }
 
 impl Recipe {
     fn new(settings: &Settings, options: &HelperOptions) -> Self {
-        let mut arguments: Vec<std::ffi::OsString> = vec!["--inherited".into()];
-        let mut flag = |name: &str, value: std::ffi::OsString| {
+        let mut arguments: Vec<OsString> = vec!["--inherited".into()];
+        let mut flag = |name: &str, value: OsString| {
             arguments.push(name.into());
             arguments.push(value);
         };
@@ -162,7 +166,26 @@ impl Recipe {
         if let Some(uid) = options.peer_uid {
             flag("--peer-uid", uid.to_string().into());
         }
+        flag("--log-level", level(options.log.level).into());
+        flag("--log-target", target(options.log.target).into());
         Self { program: options.program.clone(), arguments }
+    }
+}
+
+fn level(level: log::Level) -> &'static str {
+    match level {
+        log::Level::Error => "error",
+        log::Level::Warn => "warn",
+        log::Level::Info => "info",
+        log::Level::Debug => "debug",
+    }
+}
+
+fn target(target: log::Target) -> &'static str {
+    match target {
+        log::Target::Auto => "auto",
+        log::Target::Stderr => "stderr",
+        log::Target::Journal => "journal",
     }
 }
 
@@ -175,7 +198,7 @@ struct Ward {
 
 /// Runs in a thread of its own and waits for the child.
 struct Keeper {
-    command: Recipe,
+    recipe: Recipe,
     listener: UnixListener,
     /// Reads end of file once the [`Helper`] is dropped.
     stopped: OwnedFd,
@@ -189,9 +212,9 @@ impl Keeper {
         let (pipe, theirs) =
             pipe2(OFlag::O_CLOEXEC).map_err(|error| HelperError::Socket(error.into()))?;
         let listener = self.listener.try_clone().map_err(HelperError::Socket)?;
-        let mut command = Command::new(&self.command.program);
+        let mut command = Command::new(&self.recipe.program);
         command
-            .args(&self.command.arguments)
+            .args(&self.recipe.arguments)
             .stdin(OwnedFd::from(listener))
             .stdout(Stdio::from(theirs))
             // A Ctrl-C is for us; the child ends when we do.
@@ -202,8 +225,8 @@ impl Keeper {
         }
         let child = command
             .spawn()
-            .map_err(|error| HelperError::Spawn { program: self.command.program.clone(), error })?;
-        info!("started {}: pid={}", self.command.program.display(), child.id());
+            .map_err(|error| HelperError::Spawn { program: self.recipe.program.clone(), error })?;
+        info!("started {}: pid={}", self.recipe.program.display(), child.id());
         Ok(Ward { child, pipe, started: Instant::now() })
     }
 
@@ -223,16 +246,22 @@ impl Keeper {
                 error!("saslgate-pam cannot be started again without root: restart authd");
                 return;
             }
-            ward = loop {
-                if self.sleep(pause) {
-                    return;
-                }
-                pause = (pause * 2).min(LONGEST_PAUSE);
-                match self.start() {
-                    Ok(ward) => break ward,
-                    Err(error) => error!("{error}"),
-                }
-            };
+            let Some(next) = self.restart(&mut pause) else { return };
+            ward = next;
+        }
+    }
+
+    /// Starts the child again, after a pause; `None` if we shall stop before that.
+    fn restart(&mut self, pause: &mut Duration) -> Option<Ward> {
+        loop {
+            if self.sleep(*pause) {
+                return None;
+            }
+            *pause = (*pause * 2).min(LONGEST_PAUSE);
+            match self.start() {
+                Ok(ward) => return Some(ward),
+                Err(error) => error!("{error}"),
+            }
         }
     }
 
@@ -280,4 +309,33 @@ fn end(ward: Ward, patience: Duration) {
     // It may have ended this moment; either way it is gone, and reaped.
     let _ = child.kill();
     let _ = child.wait();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_not_started_again_as_somebody_else() {
+        let name = socket_name().unwrap();
+        let address = SocketAddr::from_abstract_name(&name).unwrap();
+        let (stopped, _stop) = pipe2(OFlag::O_CLOEXEC).unwrap();
+        let mut keeper = Keeper {
+            recipe: Recipe { program: "/bin/false".into(), arguments: Vec::new() },
+            listener: UnixListener::bind_addr(&address).unwrap(),
+            stopped,
+            patience: Duration::from_secs(10),
+            euid: Uid::from_raw(geteuid().as_raw() + 1),
+        };
+        let first = keeper.start().unwrap();
+        // Comes back, although nobody stops it, and takes the socket with it.
+        keeper.keep(first);
+        let refused = std::os::unix::net::UnixStream::connect_addr(&address).err().unwrap();
+        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+    }
+
+    #[test]
+    fn socket_names_are_never_the_same() {
+        assert_ne!(socket_name().unwrap(), socket_name().unwrap());
+    }
 }

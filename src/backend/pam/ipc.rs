@@ -212,7 +212,9 @@ pub(super) fn decode_response(body: &[u8]) -> Result<Response, Malformed> {
 
 /// The longest prefix of `text` that fits and ends between two characters.
 pub(super) fn cut(text: &str) -> &str {
-    &text[..text.floor_char_boundary(MAX_TEXT)]
+    let fits = |end: &usize| text.is_char_boundary(*end);
+    let end = (0..=MAX_TEXT.min(text.len())).rev().find(fits).unwrap_or(0);
+    &text[..end]
 }
 
 fn put(out: &mut Vec<u8>, bytes: &[u8], limit: usize) -> Result<(), Malformed> {
@@ -338,10 +340,10 @@ mod tests {
     #[test]
     fn a_request_has_these_bytes() {
         let frame = encode_request(&ask(), &secret(b"s\xffcret")).unwrap();
-        let expected = b"\x00\x00\x00\x40\x01\
+        let expected = b"\x00\x00\x00\x42\x01\
             \x00\x00\x00\x00\x00\x00\x00\x07\x00\x00\x05\xdc\
             \x00\x04smtp\x00\x05alice\x00\x06s\xffcret\x00\x0b2001:db8::1\x00\x11alice@example.org";
-        assert_eq!(frame.len(), 4 + 0x40);
+        assert_eq!(frame.len(), HEADER + 0x42);
         assert_eq!(&frame[..], expected);
     }
 

@@ -33,3 +33,6 @@ pub use helper::{Helper, HelperError, HelperOptions};
 pub use settings::{Settings, UserForm};
 pub use supervisor::{Duties, Ending, Supervisor};
 pub use worker::Worker;
+
+#[cfg(test)]
+mod tests;

@@ -15,7 +15,6 @@ pub(super) mod code {
     pub(in crate::backend::pam) const BUF_ERR: i32 = 5;
     pub(super) const PERM_DENIED: i32 = 6;
     pub(super) const AUTH_ERR: i32 = 7;
-    pub(super) const CRED_INSUFFICIENT: i32 = 8;
     pub(super) const USER_UNKNOWN: i32 = 10;
     pub(super) const MAXTRIES: i32 = 11;
     pub(super) const NEW_AUTHTOK_REQD: i32 = 12;
@@ -77,10 +76,9 @@ pub(super) fn meaning(stage: Stage, code: i32) -> Meaning {
     match (stage, code) {
         (Stage::Account, code::SUCCESS) => Accepted,
         (Stage::Authenticate, code::USER_UNKNOWN) => Unknown,
-        (
-            Stage::Authenticate,
-            code::AUTH_ERR | code::MAXTRIES | code::CRED_INSUFFICIENT | code::PERM_DENIED,
-        ) => Rejected(BadCredentials),
+        (Stage::Authenticate, code::AUTH_ERR | code::MAXTRIES | code::PERM_DENIED) => {
+            Rejected(BadCredentials)
+        }
         // Modules of directories tell of these at either stage.
         (Stage::Authenticate | Stage::Account, code::ACCT_EXPIRED) => Rejected(AccountExpired),
         (Stage::Authenticate | Stage::Account, code::NEW_AUTHTOK_REQD | code::AUTHTOK_EXPIRED) => {
@@ -92,6 +90,8 @@ pub(super) fn meaning(stage: Stage, code: i32) -> Meaning {
             Stage::Account,
             code::PERM_DENIED | code::AUTH_ERR | code::USER_UNKNOWN | code::MAXTRIES,
         ) => Rejected(AccessDenied),
+        // Among the rest is PAM_CRED_INSUFFICIENT: it is we who may not read the
+        // authentication data (pam(3)), which says nothing of the password.
         _ => Unavailable,
     }
 }
@@ -107,7 +107,6 @@ mod tests {
         let known = [
             (Stage::Authenticate, 6, Rejected(BadCredentials)),
             (Stage::Authenticate, 7, Rejected(BadCredentials)),
-            (Stage::Authenticate, 8, Rejected(BadCredentials)),
             (Stage::Authenticate, 10, Unknown),
             (Stage::Authenticate, 11, Rejected(BadCredentials)),
             (Stage::Authenticate, 12, Rejected(PasswordExpired)),

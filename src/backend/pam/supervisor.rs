@@ -24,7 +24,6 @@ use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal, killpg};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{ForkResult, Pid, fork, getpid, pipe2, setpgid};
 use tracing::{debug, error, info, warn};
@@ -33,6 +32,7 @@ use super::board::{Board, Task};
 use super::settings::Settings;
 use super::worker::{self, Worker};
 use crate::base::Printable;
+use crate::sys::local_socket;
 
 /// How late an answer may be before its worker is killed: authd's own deadline
 /// has passed by then, and says *timeout* rather than *broken off*.
@@ -238,9 +238,12 @@ impl Supervisor {
     fn kill_late(&mut self) {
         let now = self.board.now();
         let is_over = self.drain_until.is_some_and(|until| until < now);
+        // Beyond it only a module that scribbled on the board can have put a deadline.
+        let furthest = now + self.settings.timeout + GRACE;
         for (slot, worker) in self.workers.iter_mut().enumerate() {
             let Some(worker) = worker else { continue };
-            let is_late = self.board.task(slot).is_some_and(|task| task.deadline + GRACE < now);
+            let deadline = self.board.task(slot).map(|task| task.deadline);
+            let is_late = deadline.is_some_and(|at| at + GRACE < now || at > furthest);
             if is_late || is_over {
                 worker.is_killed = true;
                 kill_group(worker.pid);
@@ -252,7 +255,7 @@ impl Supervisor {
         let Some(listener) = &self.listener else { return };
         while self.waiting.len() < MAX_WAITING {
             match listener.accept() {
-                Ok((connection, _)) => match peer_uid(&connection) {
+                Ok((connection, _)) => match local_socket::peer(&connection).map(|peer| peer.uid) {
                     Some(uid) if self.peers.contains(&uid) => self.waiting.push_back(connection),
                     uid => note_stranger(&mut self.last_stranger, uid, &self.peers),
                 },
@@ -304,10 +307,6 @@ impl Supervisor {
             }
         }
     }
-}
-
-fn peer_uid(connection: &UnixStream) -> Option<u32> {
-    getsockopt(connection, PeerCredentials).ok().map(|peer| peer.uid())
 }
 
 /// A local user can cause this at will: one warning each, then silence.

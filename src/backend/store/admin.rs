@@ -156,6 +156,17 @@ impl Store {
         Users { store: self, page: VecDeque::new(), last: Some((String::new(), String::new())) }
     }
 
+    /// Lets the file grow no further, as on a full disk.
+    #[cfg(test)]
+    pub(super) fn limit_pages_for_tests(&self) {
+        let set = |pages: i64| {
+            let sql = format!("PRAGMA max_page_count = {pages}");
+            self.connection.query_row(&sql, [], |row| row.get::<_, i64>(0)).expect("a pragma")
+        };
+        // It never goes below what the file has.
+        set(set(1) + 2);
+    }
+
     fn hash(&mut self, password: &Secret) -> Result<String, StoreError> {
         if password.is_empty() {
             return Err(StoreError::EmptyPassword);

@@ -7,7 +7,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
 
 use crate::base::{Identity, Reason, ReasonCode};
 
@@ -203,6 +203,7 @@ impl StoreError {
         match code {
             ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Self::Busy { path },
             ErrorCode::DiskFull => Self::Full { path },
+            ErrorCode::SystemIoFailure if is_lack_of_space(&path, error) => Self::Full { path },
             ErrorCode::CannotOpen if !path.exists() => Self::Missing { path },
             ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly => {
                 Self::Denied { path }
@@ -215,3 +216,25 @@ impl StoreError {
         }
     }
 }
+
+/// SQLite says "full" only of the database and its log. A shared memory file
+/// that finds no space is an I/O error like any other, so we look ourselves.
+/// Errors of a sync are left alone: after those a change may or may not be there.
+fn is_lack_of_space(path: &Path, error: &rusqlite::Error) -> bool {
+    let growing = [
+        ffi::SQLITE_IOERR_WRITE,
+        ffi::SQLITE_IOERR_SHMSIZE,
+        ffi::SQLITE_IOERR_SHMOPEN,
+        ffi::SQLITE_IOERR_SHMMAP,
+    ];
+    let is_growth =
+        error.sqlite_error().is_some_and(|error| growing.contains(&error.extended_code));
+    let free = |path: &Path| {
+        let space = nix::sys::statvfs::statvfs(path).ok()?;
+        Some(space.blocks_available().saturating_mul(space.fragment_size()))
+    };
+    is_growth && free(path).is_some_and(|bytes| bytes < SHARED_MEMORY_BYTES)
+}
+
+/// What the shared memory file takes at least.
+const SHARED_MEMORY_BYTES: u64 = 32 * 1024;

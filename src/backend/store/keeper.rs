@@ -15,7 +15,7 @@ use rusqlite::{Connection, TransactionBehavior, params};
 use super::error::StoreError;
 use super::lookup::Connections;
 use super::record::{KIND_ARGON2ID, Moment};
-use super::schema::{self, Patience};
+use super::schema;
 use crate::base::Identity;
 
 /// Keeps an open store in order.
@@ -114,7 +114,7 @@ impl Shared {
         if uses.is_empty() {
             return Ok(());
         }
-        self.connections.with(Patience::Seconds, |connection| write_to(connection, &uses))
+        self.connections.change(|connection| write_to(connection, &uses))
     }
 }
 

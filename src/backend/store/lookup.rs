@@ -11,7 +11,10 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{
+    Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError,
+    TryLockResult,
+};
 use std::thread;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -37,11 +40,17 @@ pub(super) struct Connections {
     open: RwLock<Open>,
 }
 
-/// One file, and the connections to it. `connections` is empty if the last
-/// attempt to open it failed; else there are [`CONNECTIONS`].
+/// One file, and the connections to it.
 struct Open {
     stamp: Stamp,
-    connections: Vec<Mutex<Connection>>,
+    /// `None` if the last attempt to open the file failed.
+    set: Option<Set>,
+}
+
+struct Set {
+    readers: Vec<Mutex<Connection>>,
+    /// Held for as long as a disk takes, so no look-up waits for it.
+    writer: Mutex<Connection>,
 }
 
 impl Connections {
@@ -52,8 +61,8 @@ impl Connections {
     /// Why it cannot be used.
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
         let opened = Open::at(path, Patience::Seconds)?;
-        if opened.stamp.size() <= CHECKED_BYTES {
-            schema::check_structure(path, &opened.any())?;
+        if let Some(set) = opened.set.as_ref().filter(|_| opened.stamp.size() <= CHECKED_BYTES) {
+            schema::check_structure(path, &lock(&set.writer))?;
         }
         Ok(Self { path: path.to_owned(), open: RwLock::new(opened) })
     }
@@ -68,59 +77,99 @@ impl Connections {
         identity: &Identity,
         patience: Patience,
     ) -> Result<Option<Found>, StoreError> {
-        self.with(patience, |connection| find_in(connection, identity))?
-            .map(|row| row.into_found(&self.path))
-            .transpose()
+        let row = self.with(patience, |set| {
+            let reader = set.reader();
+            reader.busy_timeout(patience.wait())?;
+            find_in(&reader, identity)
+        })?;
+        row.map(|row| row.into_found(&self.path)).transpose()
     }
 
-    /// Runs `task` with a connection to the file that is there now.
-    pub(super) fn with<T>(
+    /// Runs `task` with the connection that is meant for changes. May wait, and for a disk.
+    ///
+    /// # Errors
+    /// Why it failed; then nothing was changed.
+    pub(super) fn change<T>(
         &self,
-        patience: Patience,
         task: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
-        let now = Stamp::of(&self.path)?;
-        let mut open = self.open.read().unwrap_or_else(PoisonError::into_inner);
-        if !open.is_usable_for(&now) {
-            drop(open);
-            self.reopen(patience, |open| !open.is_usable_for(&now))?;
-            open = self.open.read().unwrap_or_else(PoisonError::into_inner);
-        }
-        if open.connections.is_empty() {
-            // Another thread has just failed to open it; the next request tries again.
-            return Err(StoreError::Busy { path: self.path.clone() });
-        }
-        let mut connection = open.any();
-        let outcome = connection
-            .busy_timeout(patience.wait())
-            .and_then(|()| task(&mut connection))
-            .map_err(|error| StoreError::from_sqlite(&self.path, &error));
-        drop(connection);
-        outcome
+        self.with(Patience::Seconds, |set| {
+            let mut writer = lock(&set.writer);
+            writer.busy_timeout(Patience::Seconds.wait())?;
+            task(&mut writer)
+        })
     }
 
-    /// Opens the file anew if somebody wrote to it. SQLite would not notice a
-    /// write that did not go through it.
+    /// Opens the file anew if anybody wrote to it. For a change through SQLite
+    /// that would not be needed; but nothing tells it from a backup that was
+    /// copied over the file, of which SQLite would go on seeing the old pages.
     ///
     /// # Errors
     /// Why it cannot be used now.
     pub(super) fn refresh(&self) -> Result<(), StoreError> {
         let now = Stamp::of(&self.path)?;
-        self.reopen(Patience::Seconds, |open| open.stamp != now || open.connections.is_empty())
-    }
-
-    fn reopen(
-        &self,
-        patience: Patience,
-        is_stale: impl FnOnce(&Open) -> bool,
-    ) -> Result<(), StoreError> {
-        let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
-        if !is_stale(&open) {
+        let is_current = |open: &Open| open.stamp == now && open.set.is_some();
+        if is_current(&*self.read(Patience::Seconds)?) {
             return Ok(());
         }
-        open.connections.clear();
-        *open = Open::at(&self.path, patience)?;
-        Ok(())
+        let mut open = self.write(Patience::Seconds)?;
+        if is_current(&open) {
+            return Ok(());
+        }
+        // Hash threads may wait for us: if the file is locked, the next one of them opens it.
+        open.reopen(&self.path, Patience::None)
+    }
+
+    /// Runs `task` with connections to the file that is there now.
+    fn with<T>(
+        &self,
+        patience: Patience,
+        task: impl FnOnce(&Set) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        let now = Stamp::of(&self.path)?;
+        let mut open = self.read(patience)?;
+        if !open.is_usable_for(&now) {
+            drop(open);
+            self.replace(&now, patience)?;
+            open = self.read(patience)?;
+        }
+        // Nothing there: another thread has just failed to open it; the next request tries again.
+        let set = open.set.as_ref().ok_or_else(|| StoreError::Busy { path: self.path.clone() })?;
+        task(set).map_err(|error| StoreError::from_sqlite(&self.path, &error))
+    }
+
+    fn replace(&self, now: &Stamp, patience: Patience) -> Result<(), StoreError> {
+        let mut open = self.write(patience)?;
+        if open.is_usable_for(now) {
+            return Ok(());
+        }
+        open.reopen(&self.path, patience)
+    }
+
+    /// # Errors
+    /// `Busy`, without patience, while the file is being opened.
+    fn read(&self, patience: Patience) -> Result<RwLockReadGuard<'_, Open>, StoreError> {
+        match patience {
+            Patience::Seconds => Ok(self.open.read().unwrap_or_else(PoisonError::into_inner)),
+            Patience::None => self.now_or_busy(self.open.try_read()),
+        }
+    }
+
+    /// # Errors
+    /// `Busy`, without patience, while the file is in use.
+    fn write(&self, patience: Patience) -> Result<RwLockWriteGuard<'_, Open>, StoreError> {
+        match patience {
+            Patience::Seconds => Ok(self.open.write().unwrap_or_else(PoisonError::into_inner)),
+            Patience::None => self.now_or_busy(self.open.try_write()),
+        }
+    }
+
+    fn now_or_busy<G>(&self, attempt: TryLockResult<G>) -> Result<G, StoreError> {
+        match attempt {
+            Ok(guard) => Ok(guard),
+            Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => Err(StoreError::Busy { path: self.path.clone() }),
+        }
     }
 }
 
@@ -128,32 +177,43 @@ impl Open {
     fn at(path: &Path, patience: Patience) -> Result<Self, StoreError> {
         file::check_private(path)?;
         let stamp = Stamp::of(path)?;
-        let mut connections = Vec::with_capacity(CONNECTIONS);
-        for _ in 0..CONNECTIONS {
-            connections.push(Mutex::new(schema::open(path, patience)?));
-        }
+        let connect = || schema::open(path, patience).map(Mutex::new);
+        let set = Set {
+            readers: (0..READERS).map(|_| connect()).collect::<Result<_, _>>()?,
+            writer: connect()?,
+        };
         if !Stamp::of(path)?.is_same_file(&stamp) {
             // Replaced meanwhile: the next request opens the new one.
             return Err(StoreError::Busy { path: path.to_owned() });
         }
-        Ok(Self { stamp, connections })
+        Ok(Self { stamp, set: Some(set) })
+    }
+
+    fn reopen(&mut self, path: &Path, patience: Patience) -> Result<(), StoreError> {
+        self.set = None;
+        *self = Self::at(path, patience)?;
+        Ok(())
     }
 
     fn is_usable_for(&self, now: &Stamp) -> bool {
-        self.stamp.is_same_file(now) && !self.connections.is_empty()
+        self.stamp.is_same_file(now) && self.set.is_some()
     }
+}
 
-    /// A free connection, or one that will be free in microseconds. Not for an empty list.
-    fn any(&self) -> MutexGuard<'_, Connection> {
+impl Set {
+    /// A free connection, or one that will be free in microseconds.
+    fn reader(&self) -> MutexGuard<'_, Connection> {
         let mut hasher = DefaultHasher::new();
         thread::current().id().hash(&mut hasher);
-        let first = usize::try_from(hasher.finish() % CONNECTIONS as u64).unwrap_or(0);
-        let (before, after) = self.connections.split_at(first);
+        let first = usize::try_from(hasher.finish() % READERS as u64).unwrap_or(0);
+        let (before, after) = self.readers.split_at(first);
         let free = after.iter().chain(before).find_map(|slot| slot.try_lock().ok());
-        free.unwrap_or_else(|| {
-            self.connections[first].lock().unwrap_or_else(PoisonError::into_inner)
-        })
+        free.unwrap_or_else(|| lock(&self.readers[first]))
     }
+}
+
+fn lock(connection: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
+    connection.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A row as it is; the words in it are judged by [`RawRow::into_found`].
@@ -186,6 +246,6 @@ fn find_in(connection: &Connection, identity: &Identity) -> rusqlite::Result<Opt
 }
 
 /// Look-ups at once; each takes microseconds, so few are enough for many cores.
-const CONNECTIONS: usize = 4;
+const READERS: usize = 4;
 /// Files up to this size are read through and checked at start (a second or so at most).
 const CHECKED_BYTES: u64 = 64 * 1024 * 1024;

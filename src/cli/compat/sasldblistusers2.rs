@@ -57,7 +57,7 @@ fn execute(words: Vec<OsString>, format: Format) -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Err(Some(complaint)) => {
-            eprint!("{complaint}{USAGE}Unrecognized command line option\n");
+            eprintln!("{complaint}{USAGE}Unrecognized command line option");
             return ExitCode::FAILURE;
         }
         Err(None) => {

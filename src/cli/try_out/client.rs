@@ -33,8 +33,32 @@ pub(super) struct Letter {
     pub(super) from: String,
     /// Envelope recipient.
     pub(super) to: String,
+    /// Its Message-ID without brackets, unique.
+    pub(super) id: String,
     /// Content with CRLF line ends, the last one included; no line begins with a dot.
     pub(super) text: String,
+}
+
+impl Letter {
+    /// A message from `user`: to the same user if the sink takes it, which
+    /// takes everything; to the postmaster, whom every MTA has, otherwise.
+    pub(super) fn new(user: &User, is_sink: bool) -> Self {
+        let name = user.identity.user();
+        let is_atom = |c: char| c.is_ascii_alphanumeric() || "-_+".contains(c);
+        let name = if name.chars().all(is_atom) { name } else { "sender" };
+        let from = format!("{name}@localhost");
+        let to = if is_sink { from.clone() } else { "postmaster@localhost".to_owned() };
+        let now = jiff::Zoned::now();
+        let id = format!("{}.{}@localhost", now.timestamp().as_microsecond(), std::process::id());
+        let date = now.strftime("%a, %d %b %Y %H:%M:%S %z");
+        let text = format!(
+            "Date: {date}\r\nFrom: <{from}>\r\nTo: <{to}>\r\nMessage-ID: <{id}>\r\n\
+             Subject: saslgate try\r\n\r\n\
+             This message came through STARTTLS and AUTH, through the gate,\r\n\
+             to the backend, as every message of a mail program will.\r\n"
+        );
+        Self { from, to, id, text }
+    }
 }
 
 /// Why the message was not accepted.

@@ -369,10 +369,7 @@ mod tests {
         peer.expect("250 2.0.0 M").await;
         let found = peer.maildir.find(b"Subject: x").unwrap().unwrap();
         let text = String::from_utf8(found).unwrap();
-        assert_eq!(
-            text,
-            "Return-Path: <a@b.test>\nDelivered-To: c@d.test\nSubject: x\n\n.dot\n"
-        );
+        assert_eq!(text, "Return-Path: <a@b.test>\nDelivered-To: c@d.test\nSubject: x\n\n.dot\n");
         let mut rest = String::new();
         peer.stream.read_to_string(&mut rest).await.unwrap();
         assert!(rest.ends_with(

@@ -216,7 +216,12 @@ mod tests {
         let file = dir.path().join("users");
         fs::write(&file, "alice:ok\nbob:hunter2:x:y\n").unwrap();
         let text = read(&file, "host.test").err().unwrap().to_string();
-        assert!(text.ends_with("users:2: expected \"user:password\" or \"user:password:realm\", found 4 fields"), "{text}");
+        assert!(
+            text.ends_with(
+                "users:2: expected \"user:password\" or \"user:password:realm\", found 4 fields"
+            ),
+            "{text}"
+        );
         assert!(!text.contains("hunter2"));
         fs::write(&file, "# none\n").unwrap();
         assert!(matches!(read(&file, "host.test"), Err(UsersError::Empty(_))));

@@ -121,7 +121,7 @@ fn plain_table() -> Table {
 /// Columns two blanks apart, without blanks around the whole.
 fn rendered(mut table: Table) -> String {
     for column in table.column_iter_mut() {
-        column.set_padding((0, 1));
+        column.set_padding((0, 2));
     }
     format!("{}\n", table.trim_fmt())
 }

@@ -126,8 +126,7 @@ pub(super) const SECTION: Section = Section {
             },
             default: Some("\"\""),
             text: "Realm of a login that names none: alice becomes alice@REALM. Empty is the full \
-                   name of this host, as in a sasldb that was made with saslpasswd2. Set it to \
-                   your mail domain if users log in without one.",
+                   name of this host. Set it to your mail domain if users log in without one.",
         },
         Key {
             name: "floor",
@@ -148,9 +147,9 @@ pub(super) const SECTION: Section = Section {
                 set: |config, text| account(text).map(|user| config.service_user = user),
             },
             default: Some("\"\""),
-            text: "Account that the services change to once they have what only root may open. \
-                   Empty: they stay what they were started as, which is right under the systemd \
-                   units that come with saslgate.",
+            text: "Account that authd becomes once it has what only root may open, where it is \
+                   started as root. Empty: it stays what it was started as, which is right under \
+                   the systemd units that come with saslgate.",
         },
     ],
 };

@@ -7,7 +7,7 @@ use super::bounds::LONGEST;
 use super::limits;
 use super::{Choice, Form, Key, Kind, Repeated, Section};
 use crate::config::Config;
-use crate::config::forms::{self, address, auth_source, host_name, listen, optional_path};
+use crate::config::forms::{self, account, address, auth_source, host_name, listen, optional_path};
 use crate::gate::{AuthSource, BackendTls, BareNewlines, ListenerSettings, TlsMode};
 
 pub(super) const SECTION: Section = Section {
@@ -31,6 +31,18 @@ pub(super) const SECTION: Section = Section {
             default: Some("\"\""),
             text: "Name in the greeting, in EHLO and in Received lines. Empty is the full name of \
                    this host. Should be a name that the certificate covers.",
+        },
+        Key {
+            name: "user",
+            kind: Kind::Text {
+                form: forms::ACCOUNT,
+                set: |config, text| account(text).map(|user| config.gate_user = user),
+            },
+            default: Some("\"\""),
+            text: "Account that the gate becomes once it has bound its ports and read its key, \
+                   where it is started as root. Empty is to stay as started, which is right under \
+                   systemd. The key must be readable for this account if a reload is to take a \
+                   new one.",
         },
         Key {
             name: "auth",

@@ -72,9 +72,9 @@ pub(super) const SECTION: Section = Section {
                 set: |config, count| config.pam.max_workers = count as usize,
             },
             default: Some("32"),
-            text: "Worker processes at most. They are started when needed. One worker checks 10 to \
-                   30 passwords a second with pam_unix; raise it for slow modules (LDAP, RADIUS) \
-                   under load.",
+            text: "Worker processes at most. They are started when needed. With pam_unix one \
+                   worker checks about 30 passwords a second; raise it for slow modules (LDAP, \
+                   RADIUS) under load.",
         },
         Key {
             name: "max_waiting",

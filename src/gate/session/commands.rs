@@ -26,7 +26,7 @@ impl Session {
             )),
             Line::TooLong => self.refuse(line_too_long()),
             Line::Malformed(stray) => {
-                let text = format!("Lines end in CRLF: a {} alone is not allowed", stray.as_str());
+                let text = format!("Lines end in CRLF: a {} is not allowed", stray.as_str());
                 let reply = Reply::new(500, "5.5.2", text);
                 if is_response { self.on_bad_auth_response(reply) } else { self.refuse(reply) }
             }
@@ -35,12 +35,13 @@ impl Session {
 
     fn on_command_line(&mut self, bytes: &[u8], offer: &Capabilities) -> Turn {
         // Only AUTH with an initial response may be longer than a command line (RFC 4954 §4).
-        let is_auth = bytes.get(..5).is_some_and(|verb| verb.eq_ignore_ascii_case(b"AUTH "));
+        let is_auth = starts_with_verb(bytes, b"AUTH ");
         if !is_auth && bytes.len() + 2 > self.rules.limits.line_bytes {
             return self.refuse(line_too_long());
         }
         match Command::parse(bytes) {
             Ok(command) => self.on_command(command, offer),
+            Err(error) if starts_with_verb(bytes, b"MAIL ") => self.refuse_mail(error.reply()),
             Err(error) => self.refuse(error.reply()),
         }
     }
@@ -122,6 +123,11 @@ impl Session {
         self.state = State::Ready;
         Turn::reply(Reply::new(250, "2.0.0", "Reset state")).with_ended(ended)
     }
+}
+
+/// True if `line` starts with `verb`, which is upper case and has its blank.
+fn starts_with_verb(line: &[u8], verb: &[u8]) -> bool {
+    line.get(..verb.len()).is_some_and(|start| start.eq_ignore_ascii_case(verb))
 }
 
 fn line_too_long() -> Reply {

@@ -197,8 +197,18 @@ enum State {
     DataPending(Box<Transaction>),
     /// Content is streamed.
     Content(Box<Transaction>),
-    /// The backend was lost within a transaction: 451 until the client ends it.
-    Broken,
+    /// The transaction is over, and the client may not know yet: what it pipelined
+    /// behind the failure up to DATA is answered, and is no error of its own.
+    Over(Aftermath),
+}
+
+/// What a transaction leaves behind that ended before its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Aftermath {
+    /// MAIL was refused: RCPT and DATA are out of order.
+    Refused,
+    /// The backend was lost: RCPT and DATA may work another time.
+    Lost,
 }
 
 impl Session {
@@ -272,7 +282,10 @@ impl Session {
     /// True from an accepted MAIL command line until the transaction ends.
     #[must_use]
     pub fn is_in_transaction(&self) -> bool {
-        !matches!(self.state, State::Ready | State::Challenged | State::AuthPending | State::Broken)
+        !matches!(
+            self.state,
+            State::Ready | State::Challenged | State::AuthPending | State::Over(_)
+        )
     }
 
     /// Ends whatever is open because the client is gone; `None` if nothing was.
@@ -312,7 +325,7 @@ impl Session {
             | State::RcptPending(transaction, _)
             | State::DataPending(transaction)
             | State::Content(transaction) => Some(transaction),
-            State::Ready | State::Challenged | State::AuthPending | State::Broken => None,
+            State::Ready | State::Challenged | State::AuthPending | State::Over(_) => None,
         }
     }
 }

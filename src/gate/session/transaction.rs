@@ -4,7 +4,7 @@
 //! transaction the client hears 451 until it starts a new one; nothing is
 //! retried behind its back.
 
-use super::{Asked, Next, Notice, Session, State, Turn};
+use super::{Aftermath, Asked, Next, Notice, Session, State, Turn};
 use crate::wire::smtp::command::{CommandError, Mail, Rcpt};
 use crate::wire::smtp::ehlo::Capabilities;
 use crate::wire::smtp::reply::Reply;
@@ -98,10 +98,18 @@ impl Transaction {
 impl Session {
     pub(super) fn on_mail(&mut self, mail: Mail) -> Turn {
         if let Some(refusal) = self.mail_refusal(&mail) {
-            return self.refuse(refusal);
+            return self.refuse_mail(refusal);
         }
         self.state = State::MailPending(Transaction::new(mail));
         Turn::next(Next::OpenRelay)
+    }
+
+    /// Refuses a MAIL command of ours: one error, whatever is pipelined behind it.
+    pub(super) fn refuse_mail(&mut self, refusal: Reply) -> Turn {
+        if self.user.is_some() && !self.is_in_transaction() {
+            self.state = State::Over(Aftermath::Refused);
+        }
+        self.refuse(refusal)
     }
 
     fn mail_refusal(&self, mail: &Mail) -> Option<Reply> {
@@ -129,6 +137,7 @@ impl Session {
             let text = "The mail server behind this gate has changed, try again later";
             let reply = Reply::new(451, "4.3.0", text);
             let ended = transaction.end_with(&reply);
+            self.state = State::Over(Aftermath::Lost);
             return Turn::reply(reply).with_ended(Some(ended));
         }
         let mut line = Vec::new();
@@ -141,13 +150,13 @@ impl Session {
     pub(super) fn on_rcpt(&mut self, rcpt: &Rcpt) -> Turn {
         let transaction = match std::mem::replace(&mut self.state, State::Ready) {
             State::Open(transaction) => transaction,
-            State::Broken => {
-                self.state = State::Broken;
-                return Turn::reply(lost_reply());
+            State::Over(aftermath) => {
+                self.state = State::Over(aftermath);
+                return Turn::reply(aftermath.reply(need_mail("RCPT")));
             }
             other => {
                 self.state = other;
-                return self.refuse(Reply::new(503, "5.5.1", "Need MAIL before RCPT"));
+                return self.refuse(need_mail("RCPT"));
             }
         };
         if let Some(refusal) = self.rcpt_refusal(rcpt, &transaction) {
@@ -177,15 +186,17 @@ impl Session {
                 self.state = State::DataPending(transaction);
                 Turn::next(Next::Ask { line: b"DATA\r\n".to_vec(), command: Asked::Data })
             }
-            // DATA ends what is broken: the client has heard of it and starts anew.
-            State::Broken => Turn::reply(lost_reply()),
+            // DATA ends what is over: the client has heard of it and starts anew.
+            State::Over(aftermath) => Turn::reply(aftermath.reply(need_mail("DATA"))),
             State::Open(transaction) => {
+                let is_pipelined = transaction.refused_recipients > 0;
                 self.state = State::Open(transaction);
-                self.refuse(Reply::new(503, "5.5.1", "Need RCPT (recipient)"))
+                let reply = Reply::new(503, "5.5.1", "Need RCPT (recipient)");
+                if is_pipelined { Turn::reply(reply) } else { self.refuse(reply) }
             }
             other => {
                 self.state = other;
-                self.refuse(Reply::new(503, "5.5.1", "Need MAIL before DATA"))
+                self.refuse(need_mail("DATA"))
             }
         }
     }
@@ -212,7 +223,12 @@ impl Session {
                 let next = Next::StreamContent;
                 Turn { reply: Some(reply), next, ended: None, notice: None }
             }
-            State::MailPending(transaction) | State::DataPending(transaction) => {
+            State::MailPending(transaction) => {
+                self.state = State::Over(Aftermath::Refused);
+                let ended = transaction.end_with(&reply);
+                Turn::reply(reply).with_ended(Some(ended))
+            }
+            State::DataPending(transaction) => {
                 let ended = transaction.end_with(&reply);
                 Turn::reply(reply).with_ended(Some(ended))
             }
@@ -221,13 +237,13 @@ impl Session {
     }
 
     pub(super) fn on_relay_failed(&mut self, reply: Reply) -> Turn {
-        let is_open = matches!(self.state, State::RcptPending(..));
+        let is_open = matches!(self.state, State::MailPending(_) | State::RcptPending(..));
         let Some(transaction) = self.take_transaction() else {
             return self.out_of_step();
         };
         let ended = transaction.end_with(&reply);
         if is_open {
-            self.state = State::Broken;
+            self.state = State::Over(Aftermath::Lost);
         }
         Turn::reply(reply).with_ended(Some(ended))
     }
@@ -262,6 +278,19 @@ fn outcome_of(reply: &Reply) -> Outcome {
     }
 }
 
-fn lost_reply() -> Reply {
-    Reply::new(451, "4.4.2", "The mail server behind this gate was lost, try again later")
+impl Aftermath {
+    /// The reply to a command that came behind the end; `out_of_order` where that is all there is to say.
+    fn reply(self, out_of_order: Reply) -> Reply {
+        match self {
+            Self::Refused => out_of_order,
+            Self::Lost => {
+                let text = "The mail server behind this gate was lost, try again later";
+                Reply::new(451, "4.4.2", text)
+            }
+        }
+    }
+}
+
+fn need_mail(verb: &str) -> Reply {
+    Reply::new(503, "5.5.1", format!("Need MAIL before {verb}"))
 }

@@ -3,7 +3,7 @@
 //! Called by `daemon`; the accept loop is `listen`'s, the bytes are
 //! `wire::saslauthd`'s, the judgement is `auth::Authenticator`'s. Here is what
 //! the protocol adds: deadlines on slow peers, the words of the original for
-//! each outcome ([`wording`]), and one event for each request.
+//! each outcome (`wording`), and one event for each request.
 //!
 //! A request that is there when its connection is accepted, and that can be
 //! judged without waiting, is answered inside the accept loop.

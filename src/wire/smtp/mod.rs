@@ -6,7 +6,7 @@
 //! | module | what it turns into what | standard |
 //! |---|---|---|
 //! | [`input`] | bytes as they arrive, wiped as they go | |
-//! | [`line`] | bytes into command lines | RFC 5321 §2.3.8 |
+//! | [`mod@line`] | bytes into command lines | RFC 5321 §2.3.8 |
 //! | [`command`] | a line into a [`command::Command`], and MAIL and RCPT back | RFC 5321 §4.1 |
 //! | [`path`] | `<local@domain>` | RFC 5321 §4.1.2 |
 //! | [`reply`] | replies, both ways | RFC 5321 §4.2 |

@@ -10,15 +10,12 @@
 //! <jörg@exämple.org>      UTF-8 (RFC 6531), flagged
 //! ```
 //!
-//! The MTA behind the gate is more lenient (facts: it takes lists, missing
-//! brackets, 8-bit bytes cut to 7). Whoever checks an address must see the one
-//! that is delivered to, so what is read here is the only thing that is
-//! written there. One liberty: `_` may stand in a domain, since hosts are
-//! named so.
-//!
-//! Limits: 256 bytes a path with its brackets, 255 a domain, 63 a label. A
-//! local part may exceed the 64 bytes that RFC 5321 §4.5.3.1.1 makes the
-//! *least* a server takes: reply and bounce addresses made by programs do.
+//! The MTA behind the gate takes more (lists, missing brackets, 8-bit bytes cut
+//! to 7), so only what was read here is written there. Two liberties: `_` may
+//! stand in a domain, since hosts are named so, and a local part may exceed the
+//! 64 bytes that RFC 5321 §4.5.3.1.1 makes the *least* a server takes, since
+//! reply and bounce addresses made by programs do. Limits: 256 bytes a path
+//! with its brackets, 255 a domain, 63 a label.
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};

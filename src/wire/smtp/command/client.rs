@@ -5,7 +5,7 @@ use std::fmt;
 use super::CommandError;
 
 /// A client's own name: 1 to 255 of the characters that sendmail takes there
-/// (facts: letters, digits, `[ ] . - _ # :`). A claim, never a proof.
+/// (8.17.1: letters, digits, `[ ] . - _ # :`). A claim, never a proof.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ClientName(String);
 

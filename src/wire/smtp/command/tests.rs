@@ -285,7 +285,7 @@ fn bad_parameters_are_named() {
     assert_eq!(reply("RCPT TO:<a@b> SIZE=1"), "555 5.5.4 SIZE parameter unrecognized");
 }
 
-/// What sendmail takes (facts on sendmail 6.2) and a gate must not.
+/// What sendmail 8.17.1 takes and a gate must not.
 #[test]
 fn malicious_lines_are_refused() {
     let sender = |error| CommandError::BadPath { direction: Direction::Reverse, error };

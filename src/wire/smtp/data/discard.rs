@@ -3,14 +3,16 @@
 //!
 //! A sloppy line end is CRLF, LF alone or CR alone, and a NUL may be overlooked.
 //! A dot between two of these is an ambiguous end, unless both are CRLF with
-//! nothing else, which is the end.
+//! nothing else, which is the end. Under [`Discipline::Normalize`] a client is
+//! expected to be sloppy, and only the end counts, as when the message is taken.
 
-use super::{LineStart, Place, Scanned, Scanner, State};
+use super::{Discipline, LineStart, Place, Scanned, Scanner, State};
 
 impl Scanner {
-    /// Reads over content after a [`State::Violation`], putting nothing out.
-    /// Gives `More`, `End` or `AmbiguousEnd`; the last with `consumed: 0` if the
-    /// violation itself was one. Any split into pieces gives the same.
+    /// Reads over the rest of the content, putting nothing out: after a
+    /// [`State::Violation`], or because the message is refused for another
+    /// reason. Gives `More`, `End` or `AmbiguousEnd`; the last with `consumed: 0`
+    /// if the violation itself was one. Any split into pieces gives the same.
     pub fn discard(&mut self, input: &[u8]) -> Scanned {
         if std::mem::take(&mut self.is_ambiguous) {
             return Scanned { consumed: 0, state: State::AmbiguousEnd };
@@ -25,7 +27,9 @@ impl Scanner {
             }
             let followed = self.follow(input[at]);
             at += followed.consumed;
-            if followed.state != State::More {
+            let is_passed_over =
+                followed.state == State::AmbiguousEnd && self.discipline == Discipline::Normalize;
+            if followed.state != State::More && !is_passed_over {
                 return Scanned { consumed: at, state: followed.state };
             }
         }

@@ -56,10 +56,11 @@ pub enum State {
     /// once, even if nothing is left of the input: it may have
     /// [`State::AmbiguousEnd`] to report already.
     Violation(Stray),
-    /// Only from [`Scanner::discard`]: something that a sloppy client may mean,
-    /// and a sloppy server take, for the end, such as LF.LF or CRLF.CR. What
-    /// follows may be meant as commands or as content, so nobody can tell where
-    /// the session stands: reply and close. Reading on is possible.
+    /// Only from [`Scanner::discard`] under [`Discipline::Reject`]: something
+    /// that a sloppy client may mean, and a sloppy server take, for the end,
+    /// such as LF.LF or CRLF.CR. What follows may be meant as commands or as
+    /// content, so nobody can tell where the session stands: reply and close.
+    /// Reading on is possible.
     AmbiguousEnd,
 }
 

@@ -123,10 +123,8 @@ fn after_a_violation_scanning_gives_nothing_more() {
     assert_eq!((out, scanner.bytes()), (b"a".to_vec(), 1));
 }
 
-/// The forms of facts on sendmail 6.1 and on peers 6 (CVE-2023-51764, -51765,
-/// -51766, -52354, VU#302671), each of which some server took for the end of
-/// content; the stray byte that gives it away; and whether it is told to be
-/// ambiguous.
+/// The known malformed ends (CVE-2023-51764, -51765, -51766, -52354, VU#302671):
+/// each was the end of content for some server. With the stray byte that gives it away.
 const MALFORMED_ENDS: &[(&[u8], Stray)] = &[
     (b"\n.\r\n", Stray::Lf),
     (b"\n.\n", Stray::Lf),
@@ -173,6 +171,23 @@ fn an_ambiguous_end_is_reported_even_if_nothing_follows() {
 fn a_dot_inside_a_line_is_no_ambiguous_end() {
     let states = [State::Violation(Stray::Lf), State::End];
     assert_eq!(reject(b"a\nb.\n.b\n..\n. \n\r\n.\r\n").states, states);
+}
+
+#[test]
+fn a_message_refused_for_another_reason_is_read_to_its_end() {
+    let rest = b"x\r\n..\r\n\n.\n\r\n.\r\nQUIT\r\n";
+    let discard = |discipline, first: &[u8]| {
+        let mut scanner = Scanner::new(discipline);
+        scanner.scan(first, &mut Vec::new());
+        scanner.discard(rest)
+    };
+    let end = Scanned { consumed: 15, state: State::End };
+    assert_eq!(discard(Discipline::Normalize, b"a\r\n."), end, "what mending would take");
+    let doubt = Scanned { consumed: 10, state: State::AmbiguousEnd };
+    assert_eq!(discard(Discipline::Reject, b"a\r"), doubt);
+    let mut scanner = Scanner::new(Discipline::Reject);
+    scanner.scan(b"a\r\n.\r", &mut Vec::new());
+    assert_eq!(scanner.discard(b"\nQUIT"), Scanned { consumed: 1, state: State::End });
 }
 
 #[test]

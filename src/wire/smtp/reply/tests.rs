@@ -68,7 +68,7 @@ fn what_follows_a_reply_stays() {
 #[test]
 fn refuses_what_would_put_the_two_out_of_step() {
     for bad in [
-        // sendmail in verbose mode (facts on sendmail 6.2).
+        // sendmail in verbose mode (observed with 8.17.1).
         &b"050 <bob@gate.test>... Sent\r\n250 ok\r\n"[..],
         b"199 x\r\n",
         b"600 x\r\n",

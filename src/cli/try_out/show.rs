@@ -1,0 +1,100 @@
+//! What `saslgate try` prints. A reader that closes the pipe early is no error.
+
+use std::fmt;
+use std::io::{self, Write};
+
+use super::client::Letter;
+use super::recipes::{self, Facts};
+use super::stage::Stage;
+use super::transcript::{Transcript, harmless};
+use crate::wire::smtp::reply::Reply;
+
+/// Says what was set up.
+pub(super) fn opening(stage: &Stage) {
+    say(format_args!(
+        "saslgate try: everything is in {dir}\n\n\
+         \x20 STARTTLS       {starttls}\n\
+         \x20 implicit TLS   {implicit}\n\
+         \x20 saslauthd      {socket}\n\
+         \x20 backend        {backend}{kind}\n\
+         \x20 configuration  {config}\n\n\
+         The log is on standard error. One message goes through now:\n",
+        dir = stage.place.dir().display(),
+        starttls = stage.starttls,
+        implicit = stage.implicit,
+        socket = stage.socket().display(),
+        backend = stage.backend,
+        kind = if stage.is_sink() { " (built in, delivers into Maildir/)" } else { "" },
+        config = stage.place.path("saslgate.toml").display(),
+    ));
+}
+
+/// Shows what was said.
+pub(super) fn session(transcript: &Transcript) {
+    say(format_args!(
+        "\nThe session as \"sendmail -X\" writes it: <<< the client, >>> the gate, === notes\n\n\
+         {transcript}"
+    ));
+}
+
+/// Shows what arrived.
+pub(super) fn delivery(stage: &Stage, letter: &Letter, reply: &Reply) {
+    let Some(maildir) = &stage.maildir else {
+        let reply = harmless(&reply.first_line());
+        say(format_args!("\n{} took the message: {reply}\n", stage.backend));
+        return;
+    };
+    match maildir.find(letter.id.as_bytes()) {
+        Ok(Some(message)) => {
+            let text = harmless(&String::from_utf8_lossy(&message));
+            say(format_args!(
+                "\nThe message as it lies in {}:\n\n",
+                stage.maildir_path().display()
+            ));
+            for line in text.lines() {
+                say(format_args!("| {line}\n"));
+            }
+        }
+        Ok(None) => eprintln!("saslgate try: the message is not in the maildir"),
+        Err(error) => eprintln!("saslgate try: cannot read the maildir: {error}"),
+    }
+}
+
+/// Prints lines that work while this runs.
+pub(super) fn recipes(stage: &Stage, letter: &Letter) {
+    let certificate = stage.place.path("cert.pem");
+    let socket = stage.socket();
+    let facts = Facts {
+        starttls: stage.starttls,
+        implicit: stage.implicit,
+        certificate: &certificate,
+        socket: &socket,
+        user: stage.user(),
+        default_realm: super::stage::REALM,
+        from: &letter.from,
+        to: &letter.to,
+    };
+    say(format_args!(
+        "\nTry it from another terminal:\n\n{}\n\n{}\n\n{}\n\nServing until Ctrl-C.\n",
+        recipes::swaks(&facts),
+        recipes::curl(&facts),
+        recipes::testsaslauthd(&facts),
+    ));
+}
+
+/// One line for scripts: `ready starttls=... implicit=... socket=... dir=...`.
+pub(super) fn places(stage: &Stage) {
+    say(format_args!(
+        "ready starttls={} implicit={} socket={} dir={}\n",
+        stage.starttls,
+        stage.implicit,
+        stage.socket().display(),
+        stage.place.dir().display(),
+    ));
+}
+
+fn say(text: fmt::Arguments<'_>) {
+    let mut out = io::stdout();
+    let _ = out.write_fmt(text);
+    let _ = out.flush();
+}

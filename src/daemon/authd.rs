@@ -1,0 +1,284 @@
+//! Composes authd: configuration to socket, backends, authenticator, server, tasks.
+//!
+//! [`prepare`] takes what only root may open and then gives root up; [`run`]
+//! is the service: signals, reload, the service manager. [`start`] is authd as
+//! tasks of the running runtime, for `saslgate try` and tests.
+
+mod panel;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use self::panel::{Panel, Respawn};
+use super::signals::{Signals, Wish};
+use crate::auth::Authenticator;
+use crate::backend::pam::{Helper, HelperError};
+use crate::backend::store::StoreError;
+use crate::config::Config;
+use crate::listen::{ListenError, UnixSocket, UnixSocketOptions};
+use crate::ops::systemd::{self, InheritedSockets};
+use crate::server::saslauthd::Server;
+use crate::sys::limits;
+use crate::sys::privileges::{self, DropError};
+use crate::sys::users::{self, Account, UserError};
+
+/// Requests that are still open this long after a stop are cut off.
+const DRAIN: Duration = Duration::from_secs(30);
+
+/// Name of our socket among several inherited ones (`FileDescriptorName=`).
+const SOCKET_NAME: &str = "saslauthd";
+
+/// Why authd cannot start or reload.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The socket.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The socket that the service manager gave us.
+    #[error("the socket inherited from the service manager is of no use: {0}")]
+    Inherited(std::io::Error),
+    /// The password store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The PAM helper.
+    #[error(transparent)]
+    Helper(#[from] HelperError),
+    /// `[pam]` was changed, or PAM added, when root was gone already.
+    #[error(
+        "[pam] changed, and saslgate-pam can be started as root only: \
+         restart the service, or run saslgate-pam as one and set pam.socket"
+    )]
+    HelperNeedsRoot,
+    /// A backend that this program does not have.
+    #[error("there is no backend \"{0}\"")]
+    NoBackend(String),
+    /// `authd.user`.
+    #[error("authd.user: {0}")]
+    Account(#[from] UserError),
+    /// Root would not go.
+    #[error(transparent)]
+    Privileges(#[from] DropError),
+    /// Signal handlers could not be installed.
+    #[error("cannot install signal handlers: {0}")]
+    Signals(std::io::Error),
+}
+
+/// What had to be had before root was given up: a bound socket, a running helper.
+pub struct Prepared {
+    socket: UnixSocket,
+    helper: Option<Helper>,
+    respawn: Respawn,
+}
+
+/// Binds the socket, or takes the inherited one, starts `saslgate-pam` where
+/// it is wanted, and then becomes the account of the configuration, if we are
+/// root and it names one. Call it before the process has threads.
+///
+/// # Errors
+/// [`StartError`].
+pub fn prepare(config: &Config, inherited: &mut InheritedSockets) -> Result<Prepared, StartError> {
+    let socket = match inherited.take_unix(SOCKET_NAME).map_err(StartError::Inherited)? {
+        Some(listener) => UnixSocket::inherited(listener).map_err(StartError::Inherited)?,
+        None => bind(config)?,
+    };
+    let account = account(config)?;
+    let helper = panel::spawn_helper(config, account.as_ref().map(|account| account.uid.as_raw()))?;
+    // The helper keeps the usual limit: modules may use select(2).
+    let open_files = limits::raise_open_files();
+    warn_about(open_files, config.saslauthd.max_connections);
+    let respawn = match &account {
+        Some(account) => {
+            privileges::become_account(account)?;
+            Respawn::Impossible
+        }
+        None => Respawn::Possible,
+    };
+    Ok(Prepared { socket, helper, respawn })
+}
+
+/// Whom to become; `None` is to stay who we are.
+fn account(config: &Config) -> Result<Option<Account>, StartError> {
+    match &config.service_user {
+        Some(name) if privileges::is_root() => Ok(Some(users::account(name)?)),
+        _ => Ok(None),
+    }
+}
+
+fn bind(config: &Config) -> Result<UnixSocket, StartError> {
+    let settings = &config.saslauthd;
+    let options = UnixSocketOptions {
+        mode: settings.socket_mode,
+        owner: settings.socket_owner.clone(),
+        directory_mode: settings.directory_mode,
+    };
+    Ok(UnixSocket::bind(&settings.socket, &options)?)
+}
+
+fn warn_about(open_files: Option<u64>, connections: usize) {
+    // Beside connections: the store, workers, logs.
+    const OTHERS: u64 = 128;
+    if open_files.is_some_and(|limit| limit < connections as u64 + OTHERS) {
+        tracing::warn!(
+            "authd.max_connections is {connections}, more than the limit on open files allows: raise LimitNOFILE"
+        );
+    }
+}
+
+/// An authd at work.
+pub struct Running {
+    place: String,
+    server: Arc<Server>,
+    authenticator: Arc<Authenticator>,
+    respawn: Respawn,
+    state: Mutex<State>,
+    tasks: TaskTracker,
+}
+
+/// What a reload compares with and replaces.
+struct State {
+    config: Config,
+    panel: Panel,
+}
+
+/// Binds and serves as tasks, as whoever we are, until `stop` is cancelled.
+///
+/// # Errors
+/// [`StartError`]; then nothing is left behind.
+pub fn start(config: &Config, stop: CancellationToken) -> Result<Running, StartError> {
+    let socket = bind(config)?;
+    let helper = panel::spawn_helper(config, None)?;
+    serve(config, Prepared { socket, helper, respawn: Respawn::Possible }, stop)
+}
+
+/// Opens the backends and serves on what was prepared, as tasks.
+///
+/// # Errors
+/// [`StartError`].
+pub fn serve(
+    config: &Config,
+    prepared: Prepared,
+    stop: CancellationToken,
+) -> Result<Running, StartError> {
+    let Prepared { socket, helper, respawn } = prepared;
+    let panel = Panel::open(config, helper)?;
+    let authenticator = Authenticator::new(panel.backends(), &config.auth);
+    let server = Server::new(&config.saslauthd, Arc::clone(&authenticator));
+    let (tasks, place) = (TaskTracker::new(), socket.place());
+    let accepting = Arc::clone(&server).serve(socket, stop.clone(), tasks.clone());
+    tasks.spawn(async move {
+        if let Err(error) = accepting.await {
+            // Nothing can be served any more: better to end and be restarted.
+            tracing::error!("the saslauthd socket cannot be watched: {error}");
+            stop.cancel();
+        }
+    });
+    let state = Mutex::new(State { config: config.clone(), panel });
+    Ok(Running { place, server, authenticator, respawn, state, tasks })
+}
+
+impl Running {
+    /// Where it listens, for people.
+    #[must_use]
+    pub fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// Takes over what `config` changes: backends, their settings, floor, default realm, request
+    /// timeout, reply to an outage. Gives the names of changed keys that need a restart.
+    /// Requests under way end with what they began with.
+    ///
+    /// # Errors
+    /// [`StartError`]: nothing was changed.
+    pub fn reload(&self, config: &Config) -> Result<Vec<&'static str>, StartError> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let panel = state.panel.reopen(config, self.respawn)?;
+        self.authenticator.replace(panel.backends(), &config.auth);
+        self.server.reconfigure(&config.saslauthd);
+        let kept = needs_restart(&state.config, config);
+        // What needs a restart keeps being compared with what is in force.
+        let in_force = std::mem::replace(&mut state.config, config.clone());
+        state.config.saslauthd = crate::server::saslauthd::Settings {
+            request_timeout: config.saslauthd.request_timeout,
+            unavailable: config.saslauthd.unavailable,
+            ..in_force.saslauthd
+        };
+        state.config.service_user = in_force.service_user;
+        state.config.log = in_force.log;
+        state.panel = panel;
+        Ok(kept)
+    }
+
+    /// Waits for the requests under way, `limit` at most. The token given to
+    /// [`start`] must have been cancelled.
+    pub async fn drain(self, limit: Duration) {
+        self.tasks.close();
+        if tokio::time::timeout(limit, self.tasks.wait()).await.is_err() {
+            tracing::warn!("{} requests were cut off at the end of the drain", self.tasks.len());
+        }
+    }
+}
+
+fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
+    let (was, is) = (&old.saslauthd, &new.saslauthd);
+    let changes = [
+        ("authd.socket", was.socket != is.socket),
+        ("authd.socket_mode", was.socket_mode != is.socket_mode),
+        ("authd.socket_owner", was.socket_owner != is.socket_owner),
+        ("authd.directory_mode", was.directory_mode != is.directory_mode),
+        ("authd.max_connections", was.max_connections != is.max_connections),
+        ("authd.user", old.service_user != new.service_user),
+        ("[log]", old.log != new.log),
+    ];
+    changes.into_iter().filter_map(|(name, has_changed)| has_changed.then_some(name)).collect()
+}
+
+/// Runs the service until it is told to stop. `read` reads the configuration
+/// again, and gives its problems as text.
+///
+/// # Errors
+/// [`StartError`].
+pub async fn run(
+    config: &Config,
+    prepared: Prepared,
+    read: impl Fn() -> Result<Config, String>,
+) -> Result<(), StartError> {
+    let mut signals = Signals::install().map_err(StartError::Signals)?;
+    let stop = CancellationToken::new();
+    let running = serve(config, prepared, stop.clone())?;
+    tokio::spawn(systemd::feed_watchdog(stop.clone()));
+    // The words of the original, which scripts wait for.
+    tracing::info!("listening on socket: {}", running.place());
+    tracing::info!("asking {}", config.auth.backends.join(", "));
+    systemd::ready("serving");
+    while stop.run_until_cancelled(signals.next()).await == Some(Wish::Reload) {
+        systemd::reloading();
+        reload(&running, read());
+        systemd::ready("serving");
+    }
+    tracing::info!("stopping: no new requests, those under way are finished");
+    systemd::stopping();
+    stop.cancel();
+    running.drain(DRAIN).await;
+    Ok(())
+}
+
+/// A bad file changes nothing, and is said.
+fn reload(running: &Running, read: Result<Config, String>) {
+    let kept = read.and_then(|config| running.reload(&config).map_err(|error| error.to_string()));
+    match kept {
+        Ok(kept) if kept.is_empty() => tracing::info!("reloaded"),
+        Ok(kept) => tracing::warn!(
+            "reloaded, but what changed here only comes with a restart: {}",
+            kept.join(", ")
+        ),
+        Err(problems) => {
+            tracing::error!("reload refused, the old configuration stays in force:");
+            for line in problems.lines().filter(|line| !line.trim().is_empty()) {
+                tracing::error!("{line}");
+            }
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! Limits of the process.
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+/// Raises the number of descriptors that may be open to what is allowed at
+/// most; gives the limit that holds then. A connection is a descriptor, and
+/// the usual soft limit of 1,024 (kept low for programs that use `select(2)`)
+/// is no more than one service needs.
+#[must_use]
+pub fn raise_open_files() -> Option<u64> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
+    if soft < hard && setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_err() {
+        return Some(soft);
+    }
+    Some(hard)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn raises_the_soft_limit_to_the_hard_one() {
+        let raised = raise_open_files();
+        let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+        assert_eq!((raised, soft), (Some(hard), hard));
+    }
+}

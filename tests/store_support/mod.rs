@@ -1,0 +1,123 @@
+//! A private place with a configuration and a store, and the built program run in it.
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
+use std::ffi::OsStr;
+use std::io::Write;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+
+use saslgate::auth::{Answer, Attempt, Service, Verification, Verify};
+use saslgate::backend::store::{Access, PasswordStore, Settings, Store};
+use saslgate::base::{Identity, Origin, Secret};
+
+/// A directory of its own, with `saslgate.toml` for cheap hashes and realm `example.org`.
+pub(crate) struct Site {
+    directory: tempfile::TempDir,
+}
+
+impl Site {
+    pub(crate) fn new() -> Self {
+        let site = Self { directory: tempfile::tempdir().unwrap() };
+        std::fs::write(site.path("saslgate.toml"), site.config(&site.path("users.db"))).unwrap();
+        site
+    }
+
+    /// A site whose store has `alice` with this password.
+    pub(crate) fn with_alice(password: &str) -> Self {
+        let site = Self::new();
+        let mut store = Store::open(&site.settings(), Access::Create).unwrap();
+        store.add(&id("alice"), Some(&secret(password))).unwrap();
+        site
+    }
+
+    pub(crate) fn config(&self, store: &Path) -> String {
+        format!(
+            "[store]\npath = \"{}\"\nmemory = \"64KiB\"\niterations = 1\nhash_threads = 1\n\
+             [authd]\ndefault_realm = \"example.org\"\n",
+            store.display()
+        )
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    pub(crate) fn settings(&self) -> Settings {
+        Settings {
+            path: self.path("users.db"),
+            memory_kib: 64,
+            iterations: 1,
+            lanes: 1,
+            hash_threads: 1,
+            max_waiting: 16,
+        }
+    }
+
+    /// `saslgate --config ... user ARGUMENTS`.
+    pub(crate) fn user(&self, arguments: &[&str]) -> Command {
+        let mut command = program("saslgate");
+        command.arg("--config").arg(self.path("saslgate.toml")).arg("user").args(arguments);
+        command
+    }
+
+    /// True if the store accepts this password of alice; panics if it cannot tell.
+    pub(crate) fn accepts(&self, password: &str) -> bool {
+        accepts(&PasswordStore::start(&self.settings()).unwrap(), "alice", password)
+    }
+}
+
+/// The built program, called by this name.
+pub(crate) fn program(name: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_saslgate"));
+    command.arg0(name);
+    command
+}
+
+/// Runs a command to its end with this standard input.
+pub(crate) fn run(command: &mut Command, input: &[u8]) -> Output {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // A program that refuses early reads nothing of it.
+    drop(child.stdin.take().unwrap().write_all(input));
+    child.wait_with_output().unwrap()
+}
+
+pub(crate) fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+pub(crate) fn id(name: &str) -> Identity {
+    Identity::parse(name, "example.org").unwrap()
+}
+
+pub(crate) fn secret(text: &str) -> Secret {
+    Secret::copied_from(text.as_bytes()).unwrap()
+}
+
+pub(crate) fn answer(store: &Arc<PasswordStore>, name: &str, password: &str) -> Answer {
+    let attempt = Attempt {
+        identity: id(name),
+        password: secret(password),
+        service: Service::from_wire(b"smtp").unwrap(),
+        origin: Origin::default(),
+    };
+    match Arc::clone(store).verify(Arc::new(attempt)) {
+        Verification::Ready(answer) => answer,
+        Verification::Pending(answer) => tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap()
+            .block_on(answer),
+    }
+}
+
+/// True if accepted, false if the password is wrong; panics on everything else.
+pub(crate) fn accepts(store: &Arc<PasswordStore>, name: &str, password: &str) -> bool {
+    match answer(store, name, password) {
+        Answer::Accepted { .. } => true,
+        Answer::Rejected(_) => false,
+        other => panic!("{name}: {other:?}"),
+    }
+}
