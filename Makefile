@@ -23,7 +23,7 @@ UNITS = saslgate-authd.service saslgate-authd.socket saslgate-gate.service \
 	saslgate-pam.service saslgate-pam.socket
 LINKS = saslpasswd2 saslpasswd sasldblistusers2 sasldblistusers testsaslauthd
 # Test programs that run the same cases against Cyrus saslauthd.
-SUBJECT_TESTS = saslauthd
+SUBJECT_TESTS = saslauthd_protocol
 
 .PHONY: help
 help: ## List the targets
@@ -46,12 +46,12 @@ test: toolchain ## Install the programs to test with, and run every test
 
 .PHONY: ladder
 ladder: release ## Walk the README's ladder on a Debian booted in a private directory (root, network)
-	packaging/ladder.sh
+	$(if $(filter 0,$(shell id -u)),,sudo) env CARGO_TARGET_DIR="$(TARGET_DIR)" packaging/ladder.sh
 
 .PHONY: bench
 bench: toolchain ## Compare with Cyrus saslauthd and the bare backend
 	@packaging/setup.sh peers
-	$(CARGO) bench --locked $(ARGS)
+	$(CARGO) bench --locked --features peer-tests --bench authd --bench gate $(ARGS)
 
 .PHONY: lint
 lint: toolchain ## Formatting, clippy, rustdoc, dependency policy

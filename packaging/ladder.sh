@@ -199,10 +199,8 @@ step_4_gate() {
     systemctl start saslgate-gate
     send 587 --tls --auth PLAIN
     send 465 --tls-on-connect --auth LOGIN
-    ! swaks --timeout 20 --server 127.0.0.1 --port 587 --tls --auth PLAIN --auth-user carol --auth-password wrong \
-        --from carol@mx.ladder.test --to alice@mx.ladder.test >/dev/null 2>&1
-    ! swaks --timeout 20 --server 127.0.0.1 --port 587 --tls \
-        --from carol@mx.ladder.test --to alice@mx.ladder.test >/dev/null 2>&1
+    refused '535 5.7.8' --tls --auth PLAIN --auth-user carol --auth-password wrong
+    refused '530 5.7.0' --tls
     systemctl reload saslgate-gate
     send 587 --tls --auth PLAIN
     passed "step 4: the gate in front of sendmail"
@@ -217,6 +215,15 @@ send() {
     out=$(swaks --timeout 20 --server 127.0.0.1 --port "$port" "$@" --auth-user carol --auth-password a-new-password \
         --from carol@mx.ladder.test --to alice@mx.ladder.test 2>&1) || { echo "$out"; return 1; }
     echo "$out" | grep -q 'Message accepted for delivery'
+}
+
+# `refused REPLY ARGUMENTS`: the gate answers so, and the message does not go.
+refused() {
+    reply=$1
+    shift
+    out=$(swaks --timeout 20 --server 127.0.0.1 --port 587 "$@" \
+        --from carol@mx.ladder.test --to alice@mx.ladder.test 2>&1) && { echo "$out"; return 1; }
+    echo "$out" | grep -qF "$reply" || { echo "$out"; return 1; }
 }
 
 socket_activation() {

@@ -1,4 +1,5 @@
 //! authd as a service: start, second instance, reload, drain, crash, the service manager.
+#![expect(clippy::panic, reason = "a test that cannot go on fails")]
 
 mod support;
 
@@ -17,7 +18,7 @@ use support::saslauthd::{
 const OK: &[u8] = b"\0\x02OK";
 
 fn right() -> Vec<u8> {
-    request([USER, PASSWORD, "smtp", REALM])
+    request(&[USER, PASSWORD, "smtp", REALM])
 }
 
 #[test]

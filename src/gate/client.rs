@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use zeroize::Zeroizing;
 
 use super::stream::Stream;
@@ -31,6 +31,12 @@ pub(super) struct Client {
     /// Read and not yet consumed.
     input: Input,
     output: Vec<u8>,
+    /// When the first of the replies in `output` was queued.
+    held_since: Option<Instant>,
+    /// How long a client may take to read what we write.
+    write_limit: Duration,
+    /// A write failed half-way: what is written now would be read as something else.
+    is_cut: bool,
     splitter: LineSplitter,
 }
 
@@ -47,14 +53,28 @@ pub(super) enum NoLine {
 const MAX_LINE_BYTES: usize = 12_288;
 /// Replies held back before they are written in any case.
 const MAX_HELD_BYTES: usize = 16 * 1024;
+/// For how long.
+const MAX_HOLD: Duration = Duration::from_millis(500);
 /// Room for one read while commands are exchanged.
 const COMMAND_READ_BYTES: usize = 2048;
 
 impl Client {
-    pub(super) fn new(stream: TcpStream, peer: SocketAddr) -> Self {
+    /// A connection that was just accepted; `write_limit` bounds each write.
+    pub(super) fn new(stream: TcpStream, peer: SocketAddr, write_limit: Duration) -> Self {
         // Fails only for a socket that is gone already; then the peer stands in, for a debug line.
         let local = stream.local_addr().unwrap_or(peer);
-        Self::over(Stream::Plain(stream), (peer, local), None)
+        Self {
+            stream: Stream::Plain(stream),
+            peer,
+            local,
+            tls: None,
+            input: Input::new(),
+            output: Vec::new(),
+            held_since: None,
+            write_limit,
+            is_cut: false,
+            splitter: LineSplitter::new(MAX_LINE_BYTES),
+        }
     }
 
     /// The server side of a handshake. Nothing read in clear survives it: the
@@ -64,18 +84,16 @@ impl Client {
             return Err(HandshakeError::Protocol("TLS is active already".to_owned()));
         };
         let stream = tls.accept(plain).await?;
-        let negotiated = negotiated_server(&stream);
-        let ends = (self.peer, self.local);
-        Ok(Self::over(Stream::Tls(Box::new(stream)), ends, Some(negotiated)))
-    }
-
-    fn over(
-        stream: Stream<ServerStream<TcpStream>>,
-        (peer, local): (SocketAddr, SocketAddr),
-        tls: Option<Negotiated>,
-    ) -> Self {
-        let splitter = LineSplitter::new(MAX_LINE_BYTES);
-        Self { stream, peer, local, tls, input: Input::new(), output: Vec::new(), splitter }
+        Ok(Self {
+            tls: Some(negotiated_server(&stream)),
+            stream: Stream::Tls(Box::new(stream)),
+            input: Input::new(),
+            output: Vec::new(),
+            held_since: None,
+            is_cut: false,
+            splitter: LineSplitter::new(MAX_LINE_BYTES),
+            ..self
+        })
     }
 
     /// True if something was read that nobody took yet.
@@ -86,20 +104,45 @@ impl Client {
     /// Queues a reply.
     pub(super) async fn reply(&mut self, reply: &Reply) -> io::Result<()> {
         reply.write(&mut self.output);
+        self.held_since.get_or_insert_with(Instant::now);
         if self.output.len() > MAX_HELD_BYTES {
             return self.flush().await;
         }
         Ok(())
     }
 
-    /// Writes what is queued.
+    /// Writes what is queued. Fails for good: a client that does not read, or is gone, is lost.
     pub(super) async fn flush(&mut self) -> io::Result<()> {
+        if self.is_cut {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
         if self.output.is_empty() {
             return Ok(());
         }
-        self.stream.write_all(&self.output).await?;
+        let write = async {
+            self.stream.write_all(&self.output).await?;
+            self.stream.flush().await
+        };
+        let written = timeout(self.write_limit, write).await;
         self.output.clear();
-        self.stream.flush().await
+        self.held_since = None;
+        self.is_cut = !matches!(written, Ok(Ok(())));
+        written.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    /// Waits for `work` of somebody else. Replies that were held back long enough
+    /// go out meanwhile: a client must not wait for a slow backend to hear of
+    /// what a fast one did.
+    pub(super) async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> T {
+        tokio::pin!(work);
+        let Some(since) = self.held_since else { return work.await };
+        let left = MAX_HOLD.saturating_sub(since.elapsed());
+        if let Ok(done) = timeout(left, &mut work).await {
+            return done;
+        }
+        // A client that is gone shows at the next read.
+        let (_, done) = tokio::join!(self.flush(), work);
+        done
     }
 
     /// A line that is already here.
@@ -117,6 +160,7 @@ impl Client {
 
     async fn wait_for_line(&mut self) -> Result<Line, NoLine> {
         self.flush().await.map_err(|_| NoLine::Gone)?;
+        self.slim();
         let mut arrived = Zeroizing::new([0; COMMAND_READ_BYTES]);
         loop {
             match self.stream.read(&mut arrived[..]).await {

@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::client::Client;
 use super::relay::{Relay, RelayError};
@@ -35,13 +35,18 @@ const BLOCK_BYTES: usize = 64 * 1024;
 /// What a refused message may still go on for before the session is closed.
 const MAX_DISCARD_BYTES: u64 = 64 * 1024 * 1024;
 
-/// Reads content from `client` up to its end and writes it, behind `trace`, to `relay`.
-pub(super) async fn stream(
-    client: &mut Client,
-    relay: Relay,
-    trace: Vec<u8>,
-    settings: &Settings,
-) -> Streamed {
+/// What content is streamed by.
+pub(super) struct Terms<'a> {
+    /// The trace header that stands before it.
+    pub(super) trace: Vec<u8>,
+    pub(super) settings: &'a Settings,
+    /// When the session must be over, however slowly its client sends.
+    pub(super) deadline: Instant,
+}
+
+/// Reads content from `client` up to its end and writes it, behind the trace, to `relay`.
+pub(super) async fn stream(client: &mut Client, relay: Relay, terms: Terms<'_>) -> Streamed {
+    let Terms { trace, settings, deadline } = terms;
     let mut transfer = Transfer {
         scanner: Scanner::new(match settings.bare_newlines {
             BareNewlines::Reject => Discipline::Reject,
@@ -53,6 +58,7 @@ pub(super) async fn stream(
         verdict: None,
         trouble: None,
         discarded: 0,
+        deadline,
     };
     let outcome = transfer.run(client, settings).await;
     let Transfer { scanner, relay, trouble, arrived, .. } = transfer;
@@ -72,6 +78,7 @@ struct Transfer {
     verdict: Option<Verdict>,
     trouble: Option<RelayError>,
     discarded: u64,
+    deadline: Instant,
 }
 
 enum Verdict {
@@ -96,8 +103,9 @@ impl Transfer {
             }
             self.write(settings.timeouts.data_block).await;
             self.arrived.reserve(BLOCK_BYTES);
+            let left = self.deadline.saturating_duration_since(Instant::now());
             let read = client.read_content(&mut self.arrived);
-            match timeout(settings.timeouts.data_block, read).await {
+            match timeout(settings.timeouts.data_block.min(left), read).await {
                 Ok(Ok(())) => {}
                 Ok(Err(_)) => return self.given_up(ContentOutcome::ClientGone),
                 Err(_) => {
@@ -166,25 +174,19 @@ impl Transfer {
         self.relay = None;
         self.block = Vec::new();
         let verdict = match early {
-            // It cannot have a message whose end it has not seen.
-            Ok(reply) if reply.is_positive() => {
-                let error = RelayError::Protocol(format!(
-                    "it answered \"{}\" too early",
-                    reply.first_line()
-                ));
-                let verdict = Verdict::Ours(error.reply());
-                self.trouble = Some(error);
-                verdict
-            }
             Ok(reply) if reply.code == 421 => Verdict::Backend(reply.with_code(451)),
-            Ok(reply) => Verdict::Backend(reply),
-            Err(error) => {
-                let verdict = Verdict::Ours(error.reply());
-                self.trouble = Some(error);
-                verdict
-            }
+            // It cannot have a message whose end it has not seen.
+            Ok(reply) if is_refusal(&reply) => Verdict::Backend(reply),
+            Ok(reply) => self.trouble(out_of_place(&reply)),
+            Err(error) => self.trouble(error),
         };
         self.verdict.get_or_insert(verdict);
+    }
+
+    fn trouble(&mut self, error: RelayError) -> Verdict {
+        let verdict = Verdict::Ours(error.reply());
+        self.trouble = Some(error);
+        verdict
     }
 
     /// The end was seen: complete the message at the backend, or give the reply that was decided.
@@ -194,15 +196,16 @@ impl Transfer {
         let Some(relay) = &mut self.relay else {
             return self.decided();
         };
-        match relay.content_reply(settings.timeouts.data_final).await {
-            Ok(reply) => ContentOutcome::Answered(reply),
-            Err(error) => {
-                let reply = error.reply();
-                self.relay = None;
-                self.trouble = Some(error);
-                ContentOutcome::Refused(reply)
+        let error = match relay.content_reply(settings.timeouts.data_final).await {
+            Ok(reply) if reply.is_positive() || is_refusal(&reply) => {
+                return ContentOutcome::Answered(reply);
             }
-        }
+            Ok(reply) => out_of_place(&reply),
+            Err(error) => error,
+        };
+        self.relay = None;
+        self.verdict = Some(self.trouble(error));
+        self.decided()
     }
 
     fn decided(&mut self) -> ContentOutcome {
@@ -227,6 +230,16 @@ impl Transfer {
         self.relay = None;
         outcome
     }
+}
+
+/// True for a refusal that is meant for the client. A 530 is about the gate: its
+/// client did log in, and would ask for another password.
+fn is_refusal(reply: &Reply) -> bool {
+    (reply.is_transient() || reply.is_permanent()) && reply.code != 530
+}
+
+fn out_of_place(reply: &Reply) -> RelayError {
+    RelayError::Protocol(format!("\"{}\" is no reply to this content", reply.first_line()))
 }
 
 fn stray_refusal(stray: Stray) -> Reply {

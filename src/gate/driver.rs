@@ -7,13 +7,14 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::client::{Client, NoLine};
-use super::content;
+use super::content::{self, Terms};
 use super::probe::HealthBoard;
 use super::record::{self, Recorder};
 use super::relay::{Relay, RelayError, Route};
@@ -56,7 +57,7 @@ pub async fn serve(
     admission: Admission,
     stop: CancellationToken,
 ) {
-    let client = Client::new(stream, peer);
+    let client = Client::new(stream, peer, gate.settings.timeouts.command);
     let _permit = match admission {
         Admission::Admitted(permit) => permit,
         Admission::TooManySessions => {
@@ -79,6 +80,9 @@ async fn turn_away(mut client: Client, mode: TlsMode, why: Rejection) {
     }
     client.close().await;
 }
+
+/// How long the first clients wait for the backend's capabilities.
+const FIRST_PROBE: Duration = Duration::from_secs(5);
 
 struct Connection {
     gate: Arc<Gate>,
@@ -127,6 +131,8 @@ impl Connection {
     }
 
     async fn run(mut self) {
+        // Only the first clients of a gate wait here: for the offer to be complete.
+        let _ = timeout(FIRST_PROBE, self.gate.health.known()).await;
         let mut event = Event::Connected;
         let end = loop {
             let offer = self.gate.health.offered(self.gate.settings.limits.message_bytes);
@@ -200,11 +206,9 @@ impl Connection {
         if let Some(line) = self.client.buffered_line() {
             return Some(Event::Line(line));
         }
+        self.client.flush().await.ok()?;
         let limit = self.gate.settings.timeouts.command;
         let left = self.deadline.saturating_duration_since(Instant::now()).min(limit);
-        if !matches!(timeout(limit, self.client.flush()).await, Ok(Ok(()))) {
-            return None;
-        }
         let is_idle = !self.session.is_in_transaction();
         tokio::select! {
             line = self.client.line(left) => match line {
@@ -217,32 +221,30 @@ impl Connection {
     }
 
     async fn start_tls(mut self) -> Option<Self> {
-        if self.client.flush().await.is_err() {
-            return None;
-        }
+        self.client.flush().await.ok()?;
         self.encrypt().await
     }
 
+    /// A handshake, which a stop of the service does not wait for.
     async fn encrypt(self) -> Option<Self> {
-        let Self { client, gate, .. } = self;
+        let Self { client, gate, stop, recorder, .. } = self;
         let peer = client.peer;
         let limit = gate.settings.timeouts.handshake;
-        match timeout(limit, client.encrypt(&gate.tls)).await {
-            Ok(Ok(client)) => {
+        let handshake = timeout(limit, client.encrypt(&gate.tls));
+        let reason = match stop.run_until_cancelled(handshake).await {
+            Some(Ok(Ok(client))) => {
                 if let Some(tls) = &client.tls {
                     record::encrypted(peer, tls);
                 }
-                Some(Self { client, gate, ..self })
+                return Some(Self { client, gate, stop, recorder, ..self });
             }
-            Ok(Err(error)) => {
-                record::handshake_failed(peer, &error.to_string());
-                None
-            }
-            Err(_) => {
-                record::handshake_failed(peer, "the client took too long");
-                None
-            }
-        }
+            Some(Ok(Err(error))) => error.to_string(),
+            Some(Err(_)) => "the client took too long".to_owned(),
+            None => "the service is stopping".to_owned(),
+        };
+        record::handshake_failed(peer, &reason);
+        recorder.disconnected("no TLS");
+        None
     }
 
     async fn authenticate(&mut self, mechanism: String, initial: Option<Response>) -> Event {
@@ -294,7 +296,7 @@ impl Connection {
     async fn open_relay(&mut self) -> Event {
         self.recorder.transaction_begins();
         if let Some(mut relay) = self.relay.take()
-            && relay.clean().await.is_ok()
+            && self.client.meanwhile(relay.clean()).await.is_ok()
         {
             let capabilities = relay.capabilities().clone();
             self.relay = Some(relay);
@@ -304,7 +306,7 @@ impl Connection {
             return Event::RelayFailed(Reply::new(530, "5.7.0", "Authentication required"));
         };
         let route = Arc::clone(&self.gate.route);
-        match Relay::open(Arc::clone(&route), user).await {
+        match self.client.meanwhile(Relay::open(Arc::clone(&route), user)).await {
             Ok(relay) => {
                 let capabilities = relay.capabilities().clone();
                 self.gate.health.is_up(&route.settings.address, &capabilities);
@@ -329,7 +331,7 @@ impl Connection {
         let Some(mut relay) = self.relay.take() else {
             return self.relay_failed(&RelayError::Lost { what: "a command" });
         };
-        match relay.command(line, limit).await {
+        match self.client.meanwhile(relay.command(line, limit)).await {
             Ok(reply) if is_fitting(command, &reply) => {
                 self.relay = Some(relay);
                 Event::Replied(reply)
@@ -349,9 +351,7 @@ impl Connection {
     }
 
     async fn stream_content(&mut self) -> Option<Event> {
-        if self.client.flush().await.is_err() {
-            return None;
-        }
+        self.client.flush().await.ok()?;
         let Some(relay) = self.relay.take() else {
             return Some(self.relay_failed(&RelayError::Lost { what: "content" }));
         };
@@ -365,7 +365,8 @@ impl Connection {
             date: &record::date_now(),
         }
         .header();
-        let streamed = content::stream(&mut self.client, relay, trace, &self.gate.settings).await;
+        let terms = Terms { trace, settings: &self.gate.settings, deadline: self.deadline };
+        let streamed = content::stream(&mut self.client, relay, terms).await;
         self.client.slim();
         self.relay = streamed.relay;
         self.recorder.content_bytes(streamed.bytes);

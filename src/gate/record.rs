@@ -17,6 +17,9 @@ use crate::wire::smtp::reply::Reply;
 pub(super) struct Recorder {
     peer: SocketAddr,
     session_id: String,
+    /// Transactions begun; numbers them.
+    transactions: u32,
+    /// Messages that the backend took.
     messages: u32,
     message_id: String,
     began: Option<Instant>,
@@ -32,6 +35,7 @@ impl Recorder {
         Self {
             peer,
             session_id: session_id(),
+            transactions: 0,
             messages: 0,
             message_id: String::new(),
             began: None,
@@ -56,8 +60,8 @@ impl Recorder {
     pub(super) fn transaction_begins(&mut self) {
         self.began = Some(Instant::now());
         self.content_bytes = 0;
-        self.messages += 1;
-        self.message_id = format!("{}.{}", self.session_id, self.messages);
+        self.transactions += 1;
+        self.message_id = format!("{}.{}", self.session_id, self.transactions);
     }
 
     /// Names this message in its trace header and its log line.
@@ -70,7 +74,8 @@ impl Recorder {
     }
 
     /// One line for a message, however it ended.
-    pub(super) fn ended(&self, ended: &Ended, client: &Client, session: &Session, gate: &Gate) {
+    pub(super) fn ended(&mut self, ended: &Ended, client: &Client, session: &Session, gate: &Gate) {
+        self.messages += u32::from(ended.outcome == Outcome::Accepted);
         let recipients: Vec<&str> = ended.recipients.iter().map(String::as_str).collect();
         let login = session.user().map(|user| user.identity().to_string()).unwrap_or_default();
         let reply = ended.reply.as_ref().map(Reply::first_line).unwrap_or_default();
@@ -115,6 +120,11 @@ impl Recorder {
 
 pub(super) fn encrypted(peer: SocketAddr, tls: &Negotiated) {
     event::tls_started(&client_of(peer), &facts_of(tls));
+}
+
+/// TLS is on with the backend.
+pub(super) fn backend_encrypted(address: &str, tls: &Negotiated) {
+    event::tls_backend(address, &facts_of(tls));
 }
 
 pub(super) fn handshake_failed(peer: SocketAddr, reason: &str) {

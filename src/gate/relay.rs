@@ -15,10 +15,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
+use super::record;
 use super::settings::{BackendSettings, BackendTls, Timeouts};
 use super::stream::Stream;
 use crate::auth::Authenticated;
-use crate::tls::{ClientStream, ClientTls};
+use crate::tls::{ClientStream, ClientTls, negotiated_client};
 use crate::wire::smtp::ehlo::Capabilities;
 use crate::wire::smtp::reply::{Reply, ReplyParser};
 
@@ -104,7 +105,8 @@ pub struct Relay {
     used: Instant,
 }
 
-/// A connection that was idle longer than this is checked with RSET before it is used.
+/// A connection that was idle longer than this is checked with RSET before it is
+/// used: a backend that vanished without a word shows in no other way.
 const FRESH: Duration = Duration::from_secs(2);
 
 impl Relay {
@@ -192,7 +194,13 @@ impl Relay {
         let Stream::Plain(plain) = self.stream else {
             return Err(missing("TLS is active already"));
         };
-        let stream = tls.connect(plain).await.map_err(|error| missing(&error.to_string()))?;
+        let limit = self.route.timeouts.handshake;
+        let late = RelayError::Timeout { what: "complete the TLS handshake", limit };
+        let stream = timeout(limit, tls.connect(plain))
+            .await
+            .map_err(|_| late)?
+            .map_err(|error| missing(&error.to_string()))?;
+        record::backend_encrypted(&self.route.settings.address, &negotiated_client(&stream));
         self.stream = Stream::Tls(Box::new(stream));
         self.hello().await?;
         Ok(self)
@@ -209,10 +217,15 @@ impl Relay {
     /// # Errors
     /// [`RelayError`]: the connection is of no use any more.
     pub async fn clean(&mut self) -> Result<(), RelayError> {
-        if !self.is_dirty && self.used.elapsed() < FRESH {
+        if self.glance().await == Glance::Left {
+            return Err(RelayError::Lost { what: "the next command" });
+        }
+        if !self.is_dirty && self.input.is_empty() && self.used.elapsed() < FRESH {
             return Ok(());
         }
-        let reply = self.command(b"RSET\r\n", self.route.timeouts.reply).await?;
+        // RSET waits for nothing but the backend itself, unlike MAIL and RCPT.
+        let limit = self.route.timeouts.reply.min(self.route.timeouts.connect);
+        let reply = self.command(b"RSET\r\n", limit).await?;
         if !reply.is_positive() {
             return Err(refused(reply));
         }
@@ -249,14 +262,13 @@ impl Relay {
     /// answer 421 in the middle and close) or goes. `None`: all is written.
     pub async fn write_content(&mut self, mut content: &[u8]) -> Option<Result<Reply, RelayError>> {
         let (mut reader, mut writer) = tokio::io::split(&mut self.stream);
-        while !content.is_empty() {
+        while !content.is_empty() && self.input.is_empty() {
             tokio::select! {
                 biased;
                 read = reader.read_buf(&mut self.input) => {
                     if !matches!(read, Ok(count) if count > 0) {
                         return Some(Err(RelayError::Lost { what: "content" }));
                     }
-                    break;
                 }
                 written = writer.write(content) => match written {
                     Ok(count) if count > 0 => content = &content[count..],
@@ -266,9 +278,14 @@ impl Relay {
             }
         }
         if content.is_empty() {
-            let flushed = writer.flush().await.is_ok();
-            if flushed && self.input.is_empty() {
-                return None;
+            // What TLS still holds must go; flushing comes first, since a reply
+            // that comes when all is gone is not an early one.
+            tokio::select! {
+                biased;
+                flushed = writer.flush() => if flushed.is_ok() {
+                    return None;
+                },
+                _ = reader.read_buf(&mut self.input) => {}
             }
         }
         Some(self.read_reply("content").await)
@@ -283,6 +300,7 @@ impl Relay {
 
     async fn exchange(&mut self, line: &[u8], what: &'static str) -> Result<Reply, RelayError> {
         // Input nobody asked for would be taken for the reply to this command.
+        self.glance().await;
         if !self.input.is_empty() {
             let early = self.read_reply(what).await?;
             return Err(if early.code == 421 {
@@ -300,6 +318,18 @@ impl Relay {
         self.read_reply(what).await
     }
 
+    /// Takes in what has arrived, without waiting.
+    async fn glance(&mut self) -> Glance {
+        tokio::select! {
+            biased;
+            read = self.stream.read_buf(&mut self.input) => match read {
+                Ok(count) if count > 0 => Glance::Present,
+                _ => Glance::Left,
+            },
+            () = std::future::ready(()) => Glance::Present,
+        }
+    }
+
     async fn read_reply(&mut self, what: &'static str) -> Result<Reply, RelayError> {
         loop {
             if let Some(reply) = self.parser.feed(&mut self.input) {
@@ -311,6 +341,15 @@ impl Relay {
             }
         }
     }
+}
+
+/// What a look at the connection shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Glance {
+    /// The backend is there, as far as can be seen.
+    Present,
+    /// It has closed or reset the connection.
+    Left,
 }
 
 fn refused(reply: Reply) -> RelayError {

@@ -92,7 +92,8 @@ pub struct Limits {
     pub recipients: usize,
     /// Length of a command line with its CRLF (RFC 5321 §4.5.3.1.4: at least 512).
     pub line_bytes: usize,
-    /// Commands answered with 5xx before the session is closed.
+    /// Commands that the gate itself answers with 5xx before the session is
+    /// closed; what the backend refuses is no error of this kind.
     pub errors: u32,
     /// Failed AUTH commands before the session is closed.
     pub auth_failures: u32,
@@ -107,11 +108,11 @@ pub struct Limits {
 /// How long is waited for what (RFC 5321 §4.5.3.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timeouts {
-    /// For the client's next command.
+    /// For the client's next command, and for the client to read its replies.
     pub command: Duration,
     /// For the client's next piece of content.
     pub data_block: Duration,
-    /// For a TLS handshake.
+    /// For a TLS handshake, with the client and with the backend.
     pub handshake: Duration,
     /// For one step of an authentication.
     pub auth: Duration,
@@ -123,6 +124,7 @@ pub struct Timeouts {
     pub data_init: Duration,
     /// For the backend's reply to the final dot.
     pub data_final: Duration,
-    /// For a whole session.
+    /// For a whole session, content included; a backend that is about to answer
+    /// is still waited for.
     pub session: Duration,
 }

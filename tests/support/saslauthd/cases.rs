@@ -1,5 +1,6 @@
 //! What every saslauthd does, ours and the original: each case runs against
 //! each [`Kind`]. Where they differ on purpose, the case says so.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::io::Write;
 use std::net::Shutdown;
@@ -59,7 +60,7 @@ pub(crate) fn refuses_a_wrong_password_and_an_unknown_user_alike(kind: Kind) {
 
 pub(crate) fn reads_a_request_byte_by_byte(kind: Kind) {
     let subject = Subject::start(kind);
-    let bytes = request([USER, PASSWORD, "smtp", REALM]);
+    let bytes = request(&[USER, PASSWORD, "smtp", REALM]);
     let parts: Vec<&[u8]> = bytes.chunks(1).collect();
     assert_eq!(subject.exchange(&parts), OK);
 }
@@ -73,21 +74,21 @@ pub(crate) fn reads_what_exim_writes_field_by_field(kind: Kind) {
 
 pub(crate) fn ignores_what_follows_the_request(kind: Kind) {
     let subject = Subject::start(kind);
-    let mut bytes = request([USER, PASSWORD, "smtp", REALM]);
+    let mut bytes = request(&[USER, PASSWORD, "smtp", REALM]);
     bytes.extend_from_slice(&[b'x'; 300]);
     assert_eq!(subject.exchange(&[&bytes]), OK);
 }
 
 pub(crate) fn answers_only_the_first_of_two_requests(kind: Kind) {
     let subject = Subject::start(kind);
-    let one = request([USER, PASSWORD, "smtp", REALM]);
+    let one = request(&[USER, PASSWORD, "smtp", REALM]);
     assert_eq!(subject.exchange(&[&[one.clone(), one].concat()]), OK);
 }
 
 pub(crate) fn takes_a_fifth_field_that_came_along(kind: Kind) {
     let subject = Subject::start(kind);
     for address in ["", "192.0.2.7;1234", "2001:db8::1;12345", "junk"] {
-        let mut bytes = request([USER, PASSWORD, "smtp", REALM]);
+        let mut bytes = request(&[USER, PASSWORD, "smtp", REALM]);
         bytes.extend_from_slice(&counted(address.as_bytes()));
         assert_eq!(subject.exchange(&[&bytes]), OK, "{address}");
     }
@@ -96,7 +97,7 @@ pub(crate) fn takes_a_fifth_field_that_came_along(kind: Kind) {
 pub(crate) fn never_waits_for_a_fifth_field(kind: Kind) {
     let subject = Subject::start(kind);
     let mut stream = subject.connect();
-    stream.write_all(&request([USER, PASSWORD, "smtp", REALM])).unwrap();
+    stream.write_all(&request(&[USER, PASSWORD, "smtp", REALM])).unwrap();
     // The client's side stays open: a server that waits would never answer.
     assert_eq!(read_reply(&mut stream), OK);
 }
@@ -110,7 +111,7 @@ pub(crate) fn names_an_empty_login_and_an_empty_password(kind: Kind) {
 pub(crate) fn takes_an_empty_service(kind: Kind) {
     let subject = Subject::start(kind);
     // PAM's "other" with the original, "smtp" with ours through PAM.
-    assert_eq!(subject.exchange(&[&request([USER, PASSWORD, "", ""])]), OK);
+    assert_eq!(subject.exchange(&[&request(&[USER, PASSWORD, "", ""])]), OK);
 }
 
 pub(crate) fn refuses_an_oversized_field_from_its_length_alone(kind: Kind) {
@@ -137,7 +138,7 @@ pub(crate) fn takes_fields_of_256_bytes(kind: Kind) {
 
 pub(crate) fn says_nothing_to_half_a_request(kind: Kind) {
     let subject = Subject::start(kind);
-    let bytes = request([USER, PASSWORD, "smtp", REALM]);
+    let bytes = request(&[USER, PASSWORD, "smtp", REALM]);
     for length in [0, 1, 2, 5, 20, bytes.len() - 1] {
         let mut stream = subject.connect();
         stream.write_all(&bytes[..length]).unwrap();
@@ -149,7 +150,7 @@ pub(crate) fn says_nothing_to_half_a_request(kind: Kind) {
 
 pub(crate) fn survives_peers_that_vanish(kind: Kind) {
     let subject = Subject::start(kind);
-    let bytes = request([USER, PASSWORD, "smtp", REALM]);
+    let bytes = request(&[USER, PASSWORD, "smtp", REALM]);
     for length in 0..=bytes.len() {
         subject.connect().write_all(&bytes[..length]).unwrap();
     }
@@ -159,7 +160,7 @@ pub(crate) fn survives_peers_that_vanish(kind: Kind) {
 pub(crate) fn answers_a_peer_that_closes_its_side_early(kind: Kind) {
     let subject = Subject::start(kind);
     let mut stream = subject.connect();
-    stream.write_all(&request([USER, PASSWORD, "smtp", REALM])).unwrap();
+    stream.write_all(&request(&[USER, PASSWORD, "smtp", REALM])).unwrap();
     stream.shutdown(Shutdown::Write).unwrap();
     assert_eq!(read_reply(&mut stream), OK);
 }

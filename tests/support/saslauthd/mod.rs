@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 
 use super::process::{self, PATIENCE, wait_until};
 
@@ -152,7 +153,7 @@ impl Subject {
 
     /// Asks with the four fields, realm empty for none.
     pub(crate) fn ask(&self, login: &str, password: &str, realm: &str) -> Vec<u8> {
-        self.exchange(&[&request([login, password, "smtp", realm])])
+        self.exchange(&[&request(&[login, password, "smtp", realm])])
     }
 
     /// Asks for the user that exists.
@@ -178,7 +179,10 @@ impl Drop for Subject {
             }
             // Best effort: its master sometimes reaps nobody and hears no SIGTERM.
             wait_until(REAP_TIME, || process::descendants(self.child.id()).is_empty());
-            let _ = self.child.kill();
+            // And it may just have forked another; all are of its process group, which is its own.
+            if let Ok(group) = i32::try_from(self.child.id()) {
+                let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+            }
             let _ = self.child.wait();
         } else if is_running {
             process::stop(&mut self.child);
@@ -203,7 +207,7 @@ pub(crate) fn read_reply(stream: &mut UnixStream) -> Vec<u8> {
     }
 }
 
-pub(crate) fn request<F: AsRef<[u8]>>(fields: [F; 4]) -> Vec<u8> {
+pub(crate) fn request<F: AsRef<[u8]>>(fields: &[F; 4]) -> Vec<u8> {
     fields.iter().flat_map(|field| counted(field.as_ref())).collect()
 }
 
