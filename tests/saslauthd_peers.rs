@@ -67,6 +67,28 @@ fn a_dead_helper_is_an_outage_and_comes_back() {
     assert!(wait_until(PATIENCE, || subject.ask_right() == OK), "{}", subject.log());
 }
 
+/// The classic start from an init script: root binds and starts the helper, and is then given up.
+#[test]
+fn pam_is_asked_as_root_by_an_authd_that_gave_it_up() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("skipped: only root can give it up");
+        return;
+    }
+    let mut subject = Subject::start(Kind::Pam);
+    process::stop(&mut subject.child);
+    let config = fs::read_to_string(subject.config()).unwrap();
+    let config = config.replace("floor = \"0s\"", "floor = \"0s\"\nuser = \"nobody\"");
+    fs::write(subject.config(), &config).unwrap();
+    subject.restart();
+    assert_eq!(subject.ask_right(), OK);
+    assert_eq!(subject.ask(USER, WRONG, REALM), Kind::Pam.refusal());
+    // A helper without root would fail for the wrong reason, so there is no new one.
+    fs::write(subject.config(), config.replace("[pam]", "[pam]\ntimeout = \"7s\"")).unwrap();
+    subject.signal(nix::sys::signal::Signal::SIGHUP);
+    subject.wait_for_log("saslgate-pam can be started as root only");
+    assert_eq!(subject.ask_right(), OK);
+}
+
 /// The same words on the same server: what each program prints, and its exit code.
 #[test]
 fn our_testsaslauthd_prints_what_the_original_prints() {

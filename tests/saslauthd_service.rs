@@ -183,6 +183,36 @@ fn tells_the_service_manager_and_takes_its_socket() {
     assert!(subject.socket().exists(), "an inherited socket is not ours to remove");
 }
 
+#[test]
+fn picks_its_socket_by_name_among_several_inherited_ones() {
+    let mut subject = Subject::start(Kind::Store);
+    process::stop(&mut subject.child);
+    let other = UnixListener::bind(subject.dir().join("other")).unwrap();
+    let listener = UnixListener::bind(subject.socket()).unwrap();
+    let start = |names: &str| {
+        let script = "exec 3<&0 4<&1 0</dev/null 1>/dev/null; LISTEN_FDS=2 LISTEN_PID=$$ \
+                      exec \"$0\" --config \"$1\" authd";
+        let mut command = Command::new("/bin/sh");
+        command
+            .arg("-c")
+            .arg(script)
+            .arg(env!("CARGO_BIN_EXE_saslgate"))
+            .arg(subject.config())
+            .env("LISTEN_FDNAMES", names)
+            .stdin(std::os::fd::OwnedFd::from(other.try_clone().unwrap()))
+            .stdout(std::os::fd::OwnedFd::from(listener.try_clone().unwrap()))
+            .stderr(Stdio::piped());
+        command.spawn().unwrap()
+    };
+    let unnamed = start("milter:pam").wait_with_output().unwrap();
+    assert_eq!(unnamed.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&unnamed.stderr).into_owned();
+    assert!(said.contains("FileDescriptorName=saslauthd"), "{said}");
+    let mut named = start("milter:saslauthd");
+    assert_eq!(subject.ask_right(), OK);
+    assert_eq!(process::stop(&mut named), Some(0));
+}
+
 fn wait_for_state(notify: &UnixDatagram, wanted: &str) {
     let mut message = [0; 512];
     loop {

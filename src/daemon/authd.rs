@@ -40,6 +40,12 @@ pub enum StartError {
     /// The socket that the service manager gave us.
     #[error("the socket inherited from the service manager is of no use: {0}")]
     Inherited(std::io::Error),
+    /// The service manager gave us several sockets, and none of them is ours.
+    #[error(
+        "none of the {0} sockets inherited from the service manager is called \"{SOCKET_NAME}\": \
+         set FileDescriptorName={SOCKET_NAME} in its socket unit"
+    )]
+    NoneInherited(usize),
     /// The password store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -82,6 +88,7 @@ pub struct Prepared {
 pub fn prepare(config: &Config, inherited: &mut InheritedSockets) -> Result<Prepared, StartError> {
     let socket = match inherited.take_unix(SOCKET_NAME).map_err(StartError::Inherited)? {
         Some(listener) => UnixSocket::inherited(listener).map_err(StartError::Inherited)?,
+        None if inherited.count() > 0 => return Err(StartError::NoneInherited(inherited.count())),
         None => bind(config)?,
     };
     let account = account(config)?;
@@ -101,10 +108,15 @@ pub fn prepare(config: &Config, inherited: &mut InheritedSockets) -> Result<Prep
 
 /// Whom to become; `None` is to stay who we are.
 fn account(config: &Config) -> Result<Option<Account>, StartError> {
-    match &config.service_user {
-        Some(name) if privileges::is_root() => Ok(Some(users::account(name)?)),
-        _ => Ok(None),
+    let Some(name) = &config.service_user else { return Ok(None) };
+    let account = users::account(name)?;
+    if privileges::is_root() {
+        return Ok(Some(account));
     }
+    if !account.is_us() {
+        tracing::warn!("authd.user is {name}, but only root can change to it: staying as we are");
+    }
+    Ok(None)
 }
 
 fn bind(config: &Config) -> Result<UnixSocket, StartError> {

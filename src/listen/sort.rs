@@ -16,7 +16,7 @@ pub(super) enum Fault {
     Peer,
     /// Out of descriptors or memory: an administrator must raise a limit.
     Exhausted,
-    /// Anything else: logged, and accepting goes on.
+    /// Anything else, such as a socket that was shut down: said, and tried again.
     Other,
 }
 
@@ -43,36 +43,35 @@ pub(super) fn fault(error: &io::Error) -> Fault {
     }
 }
 
-/// Logs accept errors without letting the network fill the log: running out of
-/// something is said once, and once more when it is over.
+/// Logs accept errors without letting the network fill the log: what lasts is
+/// said once, and once more when it is over.
 #[derive(Default)]
 pub(super) struct Complaints {
-    is_exhausted: bool,
+    is_broken: bool,
 }
 
 impl Complaints {
     /// Notes a failed accept on `place`, and waits where going on at once would spin.
     pub(super) async fn note(&mut self, place: &str, error: &io::Error) {
-        match fault(error) {
-            Fault::Peer => tracing::debug!("accept on {place}: {error}"),
-            Fault::Exhausted if self.is_exhausted => tokio::time::sleep(PAUSE).await,
-            Fault::Exhausted => {
-                self.is_exhausted = true;
-                tracing::error!(
-                    "accept on {place}: {error}; new connections wait: raise LimitNOFILE or lower the session limit"
-                );
-                tokio::time::sleep(PAUSE).await;
-            }
-            Fault::Other => {
+        let advice = match fault(error) {
+            Fault::Peer => {
                 tracing::debug!("accept on {place}: {error}");
-                tokio::time::sleep(PAUSE).await;
+                return;
             }
+            Fault::Exhausted => {
+                "; new connections wait: raise LimitNOFILE or lower the limit on sessions"
+            }
+            Fault::Other => "",
+        };
+        if !std::mem::replace(&mut self.is_broken, true) {
+            tracing::error!("accept on {place}: {error}{advice}");
         }
+        tokio::time::sleep(PAUSE).await;
     }
 
     /// Notes a connection that was accepted on `place`.
     pub(super) fn recovered(&mut self, place: &str) {
-        if std::mem::take(&mut self.is_exhausted) {
+        if std::mem::take(&mut self.is_broken) {
             tracing::info!("accept on {place}: works again");
         }
     }
@@ -90,5 +89,22 @@ mod tests {
         assert_eq!(sorted(libc::ENFILE), Fault::Exhausted);
         assert_eq!(sorted(libc::ENOMEM), Fault::Exhausted);
         assert_eq!(sorted(libc::EBADF), Fault::Other);
+    }
+
+    #[test]
+    fn says_what_lasts_once_and_when_it_is_over() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let logged = crate::ops::log::capture::journal(crate::ops::log::Level::Info, || {
+            let mut complaints = Complaints::default();
+            for code in [libc::ECONNABORTED, libc::EMFILE, libc::EMFILE] {
+                let error = io::Error::from_raw_os_error(code);
+                runtime.block_on(complaints.note("mux", &error));
+            }
+            complaints.recovered("mux");
+            complaints.recovered("mux");
+        });
+        let lines: Vec<&str> = logged.lines().collect();
+        assert!(lines[0].starts_with("<3>accept on mux: Too many open files"), "{logged}");
+        assert_eq!(lines[1..], ["<6>accept on mux: works again"]);
     }
 }

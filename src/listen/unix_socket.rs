@@ -51,6 +51,12 @@ pub enum ListenError {
     /// The path is relative, or has no directory.
     #[error("the socket path {} must be absolute", .0.display())]
     NotAbsolute(PathBuf),
+    /// The lock file is somebody else's.
+    #[error(
+        "the lock file {} belongs to another account, perhaps from a start as root: remove it",
+        .0.display()
+    )]
+    LockNotOurs(PathBuf),
     /// Something else stands there, and is not ours to remove.
     #[error("{} exists and is not a socket: move it away", .0.display())]
     NotASocket(PathBuf),
@@ -183,7 +189,13 @@ fn take_lock(path: &Path) -> Result<Flock<File>, ListenError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
     let lock_path = PathBuf::from(name);
-    local_socket::lock(&lock_path).map_err(system("lock", &lock_path))?.ok_or_else(|| {
+    let lock = local_socket::lock(&lock_path).map_err(|error| match error.kind() {
+        io::ErrorKind::PermissionDenied if lock_path.exists() => {
+            ListenError::LockNotOurs(lock_path.clone())
+        }
+        _ => system("create the lock file", &lock_path)(error),
+    })?;
+    lock.ok_or_else(|| {
         let pid = match local_socket::occupant(path) {
             Ok(Occupant::Live(pid)) => pid,
             _ => None,

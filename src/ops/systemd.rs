@@ -89,6 +89,12 @@ impl InheritedSockets {
         self.place(name).map_or(Ok(None), |place| self.sockets.take_tcp_listener(place))
     }
 
+    /// How many were given, taken or not.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.sockets.len()
+    }
+
     fn place(&self, name: &str) -> Option<usize> {
         if self.sockets.len() == 1 {
             return Some(0);

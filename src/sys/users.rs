@@ -13,6 +13,14 @@ pub struct Account {
     pub gid: Gid,
 }
 
+impl Account {
+    /// True if the process runs as this account.
+    #[must_use]
+    pub fn is_us(&self) -> bool {
+        nix::unistd::geteuid() == self.uid
+    }
+}
+
 /// Who is to own a file; a part that is `None` stays as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Owner {

@@ -87,6 +87,11 @@ impl Service {
         self.child.id()
     }
 
+    /// True once it is no more.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// Sends it a signal.
     pub(crate) fn signal(&self, signal: Signal) {
         process::send(self.child.id(), signal);
