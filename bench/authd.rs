@@ -1,8 +1,8 @@
 //! `saslgate authd` beside Cyrus saslauthd: same machine, same users, one run.
 //!
 //! `cargo bench --features peer-tests --bench authd`; needs root (Cyrus reads
-//! `/etc/pam.d` and `/etc/sasldb2`, so it runs in a mount namespace of its own
-//! where those are ours). Each request is one connection, as libsasl2 makes
+//! `/etc/pam.d`, `/etc/shadow` and `/etc/sasldb2`, so it runs in a mount namespace
+//! of its own where those are ours). Each request is one connection, as libsasl2 makes
 //! them. Load generator and daemon share the machine's cores, so a row compares
 //! the two daemons and is no absolute limit.
 #![expect(clippy::expect_used, clippy::print_stdout, reason = "a program that measures and prints")]
@@ -50,7 +50,13 @@ const CASES: &[Case] = &[
         time: Duration::from_secs(4),
     },
     Case {
-        title: "password database: ours argon2id (19 MiB, 2 passes), Cyrus's sasldb plaintext",
+        title: "hashed passwords: ours argon2id (19 MiB, 2 passes), Cyrus's shadow yescrypt",
+        cyrus: &["-a", "shadow"],
+        ours: "backends = [\"store\"]",
+        time: Duration::from_secs(4),
+    },
+    Case {
+        title: "password database: ours argon2id (hashed), Cyrus's sasldb (plaintext)",
         cyrus: &["-a", "sasldb"],
         ours: "backends = [\"store\"]",
         time: Duration::from_secs(4),
@@ -94,7 +100,23 @@ fn compare(number: usize, case: &Case) {
     println!("{table}");
 }
 
-/// PAM services, sasldb and our store, with one user.
+/// Copies of the host's accounts with one more, whose password yescrypt has hashed.
+fn accounts(dir: &Path) {
+    let hash = Command::new("perl")
+        .args(["-e", r#"print crypt($ARGV[0], q($y$j9T$benchmarksalt1234567/))"#, PASSWORD])
+        .output()
+        .expect("perl");
+    let hash = String::from_utf8(hash.stdout).expect("a hash");
+    assert!(hash.starts_with("$y$"), "crypt(3) of this host knows no yescrypt");
+    let extend = |file: &str, line: String| {
+        let text = fs::read_to_string(Path::new("/etc").join(file)).expect(file);
+        fs::write(dir.join(file), text + &line).expect(file);
+    };
+    extend("passwd", format!("{USER}:x:64000:64000::/:/bin/false\n"));
+    extend("shadow", format!("{USER}:{hash}:20000:0:99999:7:::\n"));
+}
+
+/// PAM services, accounts, sasldb and our store, with one user.
 fn prepare(dir: &Path, number: usize) {
     let pam = dir.join("pam.d");
     fs::create_dir(&pam).expect("pam.d");
@@ -106,6 +128,7 @@ fn prepare(dir: &Path, number: usize) {
         _ => "auth required pam_permit.so".to_owned(),
     };
     fs::write(pam.join("smtp"), format!("{auth}\naccount required pam_permit.so\n")).expect("smtp");
+    accounts(dir);
     feed(
         Command::new("saslpasswd2")
             .args(["-c", "-p", "-u", "bench.test", "-f"])
@@ -133,7 +156,11 @@ fn config(dir: &Path, backends: &str) -> String {
 }
 
 fn feed(command: &mut Command, text: &str) {
-    let mut child = command.stdin(Stdio::piped()).spawn().expect("a program to make the user");
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("a program to make the user");
     let mut stdin = child.stdin.take().expect("its input");
     stdin.write_all(text.as_bytes()).expect("writing the password");
     drop(stdin);
@@ -157,6 +184,7 @@ impl Cyrus {
         let _ = fs::create_dir(&run);
         let script = format!(
             "mount --bind {0}/pam.d /etc/pam.d && touch /etc/sasldb2 && \
+             mount --bind {0}/passwd /etc/passwd && mount --bind {0}/shadow /etc/shadow && \
              mount --bind {0}/sasldb2 /etc/sasldb2 && exec {CYRUS} -m {0}/cyrus -n 5 {1}",
             dir.display(),
             flags.join(" "),

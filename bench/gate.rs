@@ -122,11 +122,13 @@ fn compare(title: &str, fronts: &[Front<'_>]) {
         let mut first = None;
         for front in fronts {
             let sessions = load::run(clients, TIME, || || session(front).is_ok());
+            let submission = content(SMALL);
+            let submissions = load::run(clients, TIME, || || submit(front, &submission).is_ok());
             let messages = messages(front, clients, SMALL);
             let large = self::messages(front, clients, LARGE);
             let megabytes = large.rate * LARGE as f64 / 1e6;
-            let failed = sessions.failed + messages.failed + large.failed;
-            let figures = (sessions.rate, messages.rate, megabytes);
+            let failed = sessions.failed + submissions.failed + messages.failed + large.failed;
+            let figures = (sessions.rate, messages.rate, megabytes, submissions.rate);
             let base = *first.get_or_insert(figures);
             let name = if failed > 0 {
                 format!("{} ({failed} failed)", front.name)
@@ -138,6 +140,8 @@ fn compare(title: &str, fronts: &[Front<'_>]) {
                 clients.to_string(),
                 table::rate(figures.0),
                 table::ratio(figures.0, base.0),
+                table::rate(figures.3),
+                table::ratio(figures.3, base.3),
                 table::rate(figures.1),
                 table::ratio(figures.1, base.1),
                 table::ms(messages.p99),
@@ -155,6 +159,13 @@ fn compare(title: &str, fronts: &[Front<'_>]) {
 
 fn session(front: &Front<'_>) -> std::io::Result<()> {
     Session::open(front.server, front.entry)?.quit()
+}
+
+/// What a mail program does: one message, and goodbye.
+fn submit(front: &Front<'_>, content: &[u8]) -> std::io::Result<()> {
+    let mut session = Session::open(front.server, front.entry)?;
+    session.send(content)?;
+    session.quit()
 }
 
 /// Messages a second over sessions that stay open.
