@@ -158,7 +158,7 @@ fn serve(
     let slots = Slots::new(limits.sessions, NonZeroUsize::new(limits.sessions_per_address));
     let shared = Arc::new(ArcSwap::from_pointee(gate));
     let tasks = TaskTracker::new();
-    let sessions = Stop { soon: stop.clone(), now: CancellationToken::new() };
+    let sessions = Stop { soon: stop, now: CancellationToken::new() };
     let mut listeners = Vec::new();
     for (socket, mode) in sockets {
         let address = socket.local_addr().unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0)));
@@ -170,7 +170,13 @@ fn serve(
             let arrival = Arrival { stream, peer, mode, admission };
             driver::serve(shared.load_full(), arrival, stop_session.clone())
         };
-        tasks.spawn(serve_tcp(listener, Arc::clone(&slots), stop.clone(), tasks.clone(), serve));
+        tasks.spawn(serve_tcp(
+            listener,
+            Arc::clone(&slots),
+            sessions.soon.clone(),
+            tasks.clone(),
+            serve,
+        ));
     }
     let bound = Bound::of(&config.gate);
     let probing = std::sync::Mutex::default();
