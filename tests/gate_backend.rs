@@ -9,6 +9,7 @@ use std::net::TcpListener;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::Duration;
 
 use support::gate_world::{Options, World};
@@ -121,9 +122,9 @@ fn faulty(stage: Stage, fault: Fault) -> Backend {
     })
 }
 
-/// Timeouts short enough to wait for.
-const SHORT: &str = "connect_timeout = \"500ms\"\nreply_timeout = \"500ms\"\n\
-    data_init_timeout = \"500ms\"\ndata_timeout = \"20s\"\ndata_final_timeout = \"500ms\"\n";
+/// Timeouts short enough to wait for, and long enough for a busy machine.
+const SHORT: &str = "connect_timeout = \"2s\"\nreply_timeout = \"2s\"\n\
+    data_init_timeout = \"2s\"\ndata_timeout = \"20s\"\ndata_final_timeout = \"2s\"\n";
 
 const MESSAGE: &[u8] = b"Subject: one\r\n\r\nhello\r\n";
 
@@ -167,18 +168,22 @@ fn assert_honest(what: &str, world: &World, backend: &Backend, completed: usize)
 
 #[test]
 fn a_backend_that_goes_silent_or_away_is_a_temporary_failure_at_every_command() {
-    for &stage in STAGES {
-        for fault in [Hangs, Resets, Closes] {
-            // Content that is not read is taken by the kernel: the silence shows at the dot.
-            let what = format!("{fault:?} at {stage:?}");
-            let (reply, world, backend) = try_with(stage, fault);
-            assert_eq!(reply.code, 451, "{what}: {}", reply.text());
-            let completed = usize::from(stage == Dot);
-            let line = assert_honest(&what, &world, &backend, completed);
-            assert!(line.contains("outcome=tempfail"), "{what}: {line}");
-            assert!(world.service.log().contains("state=trouble"), "{what}");
+    // Each stage in a thread of its own: silence has to be waited for.
+    thread::scope(|scope| {
+        for &stage in STAGES {
+            scope.spawn(move || {
+                for fault in [Hangs, Resets, Closes] {
+                    let what = format!("{fault:?} at {stage:?}");
+                    let (reply, world, backend) = try_with(stage, fault);
+                    assert_eq!(reply.code, 451, "{what}: {}", reply.text());
+                    let completed = usize::from(stage == Dot);
+                    let line = assert_honest(&what, &world, &backend, completed);
+                    assert!(line.contains("outcome=tempfail"), "{what}: {line}");
+                    assert!(world.service.log().contains("state=trouble"), "{what}");
+                }
+            });
         }
-    }
+    });
 }
 
 #[test]
@@ -544,7 +549,7 @@ fn what_the_backend_lost_between_probe_and_session_is_a_temporary_failure() {
 fn the_first_client_gets_the_full_offer() {
     let backend = Backend::start(|_, link| {
         // Slower than a client that connects as soon as it can.
-        std::thread::sleep(Duration::from_millis(300));
+        thread::sleep(Duration::from_millis(300));
         link.be_polite();
     });
     let world = World::launch(backend.address, &Options::default());

@@ -5,7 +5,7 @@
 mod support;
 
 use std::fs;
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use support::gate_world::{Options, World};
@@ -63,7 +63,7 @@ fn sessions_are_bounded_by_address() {
 #[test]
 fn a_client_that_says_nothing_is_told_421() {
     let backend = Backend::polite();
-    let mut world = World::start(backend.address, &Options::gate("command_timeout = \"500ms\"\n"));
+    let mut world = World::start(backend.address, &Options::gate("command_timeout = \"2s\"\n"));
     let mut silent = SmtpClient::connect(world.starttls);
     assert_eq!(silent.reply().code, 220);
     assert_eq!(silent.reply().code, 421);
@@ -86,7 +86,7 @@ fn a_client_that_says_nothing_is_told_421() {
 #[test]
 fn a_client_that_trickles_a_line_is_told_421() {
     let backend = Backend::polite();
-    let world = World::start(backend.address, &Options::gate("command_timeout = \"1s\"\n"));
+    let world = World::start(backend.address, &Options::gate("command_timeout = \"2s\"\n"));
     let mut client = SmtpClient::connect(world.starttls);
     assert_eq!(client.reply().code, 220);
     let has_ended = wait_until(PATIENCE, || {
@@ -99,7 +99,7 @@ fn a_client_that_trickles_a_line_is_told_421() {
 #[test]
 fn a_client_that_does_not_read_is_let_go() {
     let backend = Backend::polite();
-    let options = Options::gate("command_timeout = \"1s\"\nmax_commands = 10000000\n");
+    let options = Options::gate("command_timeout = \"2s\"\nmax_commands = 10000000\n");
     let world = World::start(backend.address, &options);
     let mut client = SmtpClient::connect(world.starttls);
     assert_eq!(client.reply().code, 220);
@@ -261,4 +261,30 @@ fn five_hundred_idle_sessions_cost_little() {
     for client in &mut idle {
         client.expect("NOOP", 250);
     }
+}
+
+#[test]
+fn any_number_of_listeners_serve_v4_and_v6() {
+    if TcpListener::bind("[::1]:0").is_err() {
+        eprintln!("SKIPPED: this host has no IPv6 loopback");
+        return;
+    }
+    let backend = Backend::polite();
+    let sections = "[[gate.listener]]\naddress = \"[::1]:0\"\ntls = \"starttls\"\n\
+        [[gate.listener]]\naddress = \"[::1]:0\"\ntls = \"implicit\"\n\
+        [[gate.listener]]\naddress = \"127.0.0.1:0\"\ntls = \"implicit\"\n";
+    let options = Options { sections: sections.to_owned(), ..Options::default() };
+    let world = World::start(backend.address, &options);
+    assert_eq!(world.more.len(), 3);
+    let mut client = SmtpClient::connect(world.more[0]);
+    client.reply();
+    client.expect("STARTTLS", 220);
+    client.handshake(&world.ca()).unwrap();
+    let mut implicit = SmtpClient::connect_implicit(world.more[1], &world.ca());
+    implicit.log_in().open_message();
+    assert_eq!(implicit.finish_message(b"x\r\n").code, 250);
+    let text = String::from_utf8_lossy(&backend.messages()[0]).into_owned();
+    assert!(text.starts_with("Received: from client.test ([IPv6:::1])\r\n"), "{text}");
+    assert!(world.wait_for_messages(1)[0].contains("client=[IPv6:::1]"));
+    SmtpClient::connect_implicit(world.more[2], &world.ca()).log_in();
 }
