@@ -7,7 +7,7 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -288,4 +288,23 @@ fn a_lock_file_that_root_left_does_not_keep_the_service_account_out() {
     assert!(is_up && subject.ask_right() == OK);
     assert_eq!(fs::metadata(&lock).unwrap().uid(), nobody.uid.as_raw());
     assert_eq!(process::stop(&mut child), Some(0));
+}
+
+#[test]
+fn a_crash_leaves_no_core_file_with_passwords_in_it() {
+    let mut subject = Subject::start(Kind::Store);
+    process::stop(&mut subject.child);
+    let mut command = Command::new("/bin/sh");
+    command
+        .args(["-c", "ulimit -c unlimited; exec \"$0\" --config \"$1\" authd"])
+        .arg(env!("CARGO_BIN_EXE_saslgate"))
+        .arg(subject.config())
+        .current_dir(subject.dir())
+        .stderr(Stdio::null());
+    let mut crashing = command.spawn().unwrap();
+    assert!(wait_until(PATIENCE, || UnixStream::connect(subject.socket()).is_ok()));
+    assert_eq!(subject.ask_right(), OK);
+    process::send(crashing.id(), Signal::SIGABRT);
+    let status = crashing.wait().unwrap();
+    assert_eq!((status.signal(), status.core_dumped()), (Some(6), false));
 }

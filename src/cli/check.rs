@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use super::{ConfigSource, check_host};
+use super::{ConfigSource, check_host, is_absent};
 use crate::config::{self, Config, Inspected, Look, Problem, Problems, Severity};
 use crate::gate::AuthSource;
 use crate::sys;
@@ -33,7 +33,7 @@ pub(super) fn run(args: &Args, config: &ConfigSource) -> ExitCode {
     let path = args.file.as_deref().unwrap_or(config.path());
     let is_named = args.file.is_some() || config.0.is_some();
     let fqdn = sys::host::fqdn();
-    if !is_named && !path.exists() {
+    if !is_named && is_absent(path) {
         return without_file(args, path, &Config::with_defaults(&fqdn));
     }
     match config::inspect(path, &fqdn) {
