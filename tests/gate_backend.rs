@@ -1,12 +1,6 @@
 //! The gate in front of a backend that misbehaves. Whatever it does: the client
 //! never hears a 250 that the backend did not give, no message is sent twice,
 //! and each transaction has one line in the log.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test that cannot go on fails"
-)]
 
 mod support;
 

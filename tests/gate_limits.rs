@@ -1,11 +1,6 @@
 //! Bounds on what a client may do and for how long, and the life of the
 //! service: stop, reload, an authentication daemon that fails.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test that cannot go on fails"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod support;
 

@@ -17,7 +17,7 @@ use crate::auth::Mechanisms;
 use crate::backend::remote::Saslauthd;
 use crate::config::Config;
 use crate::daemon::signals::{Signals, Wish};
-use crate::gate::driver::{self, Gate};
+use crate::gate::driver::{self, Arrival, Gate};
 use crate::gate::probe::{self, HealthBoard};
 use crate::gate::relay::Route;
 use crate::gate::session::Rules;
@@ -166,7 +166,8 @@ fn serve(
         listeners.push(address);
         let (shared, stop_session) = (Arc::clone(&shared), stop.clone());
         let serve = move |stream, peer, admission| {
-            driver::serve(shared.load_full(), stream, peer, mode, admission, stop_session.clone())
+            let arrival = Arrival { stream, peer, mode, admission };
+            driver::serve(shared.load_full(), arrival, stop_session.clone())
         };
         tasks.spawn(serve_tcp(listener, Arc::clone(&slots), stop.clone(), tasks.clone(), serve));
     }

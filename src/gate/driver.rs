@@ -1,6 +1,6 @@
 //! Runs one client's session: all of its I/O, and nothing of its decisions.
 //!
-//! The loop in [`Connection::run`] is the whole story: an event goes into the
+//! The loop in `Connection::run` is the whole story: an event goes into the
 //! session, a turn comes out, the reply is queued, the next thing is done and
 //! becomes the next event. The driver is the only writer on both connections
 //! and the only reader of clocks.
@@ -48,15 +48,21 @@ pub struct Gate {
     pub implicit_rules: Arc<Rules>,
 }
 
+/// A connection that was just accepted.
+pub struct Arrival {
+    /// The connection.
+    pub stream: TcpStream,
+    /// Its far end.
+    pub peer: SocketAddr,
+    /// How TLS starts on the listener it came through.
+    pub mode: TlsMode,
+    /// Its place among the sessions, or why it has none.
+    pub admission: Admission,
+}
+
 /// Serves one connection to its end. A connection over a limit hears 421.
-pub async fn serve(
-    gate: Arc<Gate>,
-    stream: TcpStream,
-    peer: SocketAddr,
-    mode: TlsMode,
-    admission: Admission,
-    stop: CancellationToken,
-) {
+pub async fn serve(gate: Arc<Gate>, arrival: Arrival, stop: CancellationToken) {
+    let Arrival { stream, peer, mode, admission } = arrival;
     let client = Client::new(stream, peer, gate.settings.timeouts.command);
     let _permit = match admission {
         Admission::Admitted(permit) => permit,
@@ -315,7 +321,7 @@ impl Connection {
             }
             Err(error) => {
                 if matches!(error, RelayError::Connect { .. }) {
-                    self.gate.health.is_down(&route.settings.address, error.to_string());
+                    self.gate.health.is_down(&route.settings.address, &error.to_string());
                 }
                 self.relay_failed(&error)
             }

@@ -74,14 +74,14 @@ impl HealthBoard {
     }
 
     /// The backend did not answer.
-    pub fn is_down(&self, address: &str, reason: String) {
+    pub fn is_down(&self, address: &str, reason: &str) {
         let changed = self.0.send_if_modified(|health| {
             let went_down = !matches!(health.state, Availability::Down(_));
-            health.state = Availability::Down(reason.clone());
+            health.state = Availability::Down(reason.to_owned());
             went_down
         });
         if changed {
-            event::backend_down(address, &reason);
+            event::backend_down(address, reason);
         }
     }
 }
@@ -92,7 +92,7 @@ pub async fn run(route: Arc<Route>, board: HealthBoard, stop: CancellationToken)
         match stop.run_until_cancelled(Relay::probe(Arc::clone(&route))).await {
             None => return,
             Some(Ok(capabilities)) => board.is_up(&route.settings.address, &capabilities),
-            Some(Err(error)) => board.is_down(&route.settings.address, error.to_string()),
+            Some(Err(error)) => board.is_down(&route.settings.address, &error.to_string()),
         }
         let pause = tokio::time::sleep(route.settings.probe_interval);
         if stop.run_until_cancelled(pause).await.is_none() {

@@ -123,6 +123,11 @@ impl Sendmail {
         panic!("no free port for sendmail in {ATTEMPTS} attempts");
     }
 
+    /// As [`Sendmail::start`], on a port that another one was just killed on.
+    pub(crate) fn start_on(options: &Options, port: u16) -> Self {
+        Self::try_start(options, port).expect("the port is taken")
+    }
+
     /// `None` if the port was taken; panics with sendmail's log for every other trouble.
     fn try_start(options: &Options, port: u16) -> Option<Self> {
         let dir = tempfile::Builder::new().prefix("sendmail-").tempdir().unwrap();

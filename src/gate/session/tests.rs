@@ -238,7 +238,7 @@ fn unescape(text: &str) -> Vec<u8> {
     let mut out = Vec::new();
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
-        let plain = || (rest[..c.len_utf8()].as_bytes().to_vec(), c.len_utf8());
+        let plain = || (rest.as_bytes()[..c.len_utf8()].to_vec(), c.len_utf8());
         let (bytes, length) = escape(rest).unwrap_or_else(plain);
         out.extend(bytes);
         rest = &rest[length..];

@@ -78,8 +78,8 @@ impl Transaction {
         }
     }
 
-    pub(super) fn end(self: Box<Self>, reply: Option<Reply>, outcome: Outcome) -> Box<Ended> {
-        let Self { mail, recipients, refused_recipients, last_refusal, .. } = *self;
+    pub(super) fn end(self, reply: Option<Reply>, outcome: Outcome) -> Box<Ended> {
+        let Self { mail, recipients, refused_recipients, last_refusal, .. } = self;
         // A client that gives up because every recipient was refused did not just walk away.
         let gave_up = outcome == Outcome::Abandoned && recipients.is_empty();
         let (reply, outcome) = match last_refusal {
@@ -90,7 +90,7 @@ impl Transaction {
         Box::new(Ended { sender, recipients, refused_recipients, reply, outcome })
     }
 
-    fn end_with(self: Box<Self>, reply: &Reply) -> Box<Ended> {
+    fn end_with(self, reply: &Reply) -> Box<Ended> {
         self.end(Some(reply.clone()), outcome_of(reply))
     }
 }
