@@ -90,7 +90,7 @@ impl Iterator for Getopt {
             match word.as_bytes() {
                 b"--" if !self.is_over => self.is_over = true,
                 [b'-', letters @ ..] if !self.is_over && !letters.is_empty() => {
-                    self.cluster = letters.to_vec().into_iter();
+                    self.cluster = Vec::from(letters).into_iter();
                 }
                 _ => return Some(Argument::Operand(word)),
             }
