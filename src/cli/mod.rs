@@ -97,7 +97,7 @@ impl ConfigSource {
     /// default); one that was named may not.
     fn load(&self) -> Result<Config, config::Problems> {
         let fqdn = sys::host::fqdn();
-        if self.0.is_none() && !self.path().exists() {
+        if self.0.is_none() && is_absent(self.path()) {
             return Ok(Config::with_defaults(&fqdn));
         }
         config::load(self.path(), &fqdn)
@@ -112,12 +112,42 @@ impl ConfigSource {
     }
 }
 
+/// Keeps what a service knows out of core files. To be called with the rights it will keep.
+fn keep_memory_private() {
+    if let Err(error) = sys::limits::forbid_core_dumps() {
+        tracing::warn!("core files of this process may hold passwords: {error}");
+    }
+}
+
 /// Says why a service did not start.
 fn failed(command: &str, error: &dyn std::error::Error) -> ExitCode {
     eprintln!("saslgate {command}: {error}");
     ExitCode::FAILURE
 }
 
+/// True if nothing is there. A file that cannot be seen, or a link that leads
+/// nowhere, is not nothing: a service must not start with defaults behind its back.
+fn is_absent(path: &Path) -> bool {
+    path.symlink_metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+}
+
 fn anstream_eprint(problems: &config::Problems) {
     eprint!("{}", problems.render(check::look(&std::io::stderr())));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_nothing_at_all_is_absent() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("saslgate.toml");
+        assert!(is_absent(&path));
+        std::os::unix::fs::symlink("nowhere", &path).unwrap();
+        assert!(!is_absent(&path), "a link that leads nowhere");
+        let file = dir.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        assert!(!is_absent(&file.join("below")), "below something that is no directory");
+    }
 }

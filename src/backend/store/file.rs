@@ -53,13 +53,30 @@ impl Stamp {
     }
 }
 
-/// Refuses a file that anybody but the service (our effective uid) could get at.
+/// Says what would keep the uid `service` from using the store at `path`, as far as
+/// that can be seen without opening it. For `saslgate check`.
 ///
 /// # Errors
-/// `TooOpen`, `WrongOwner`, or what `stat` said.
-pub(super) fn check_private(path: &Path) -> Result<(), StoreError> {
-    let meta = fs::metadata(path).map_err(|error| StoreError::from_io(path, &error))?;
-    let service = nix::unistd::geteuid().as_raw();
+/// Those of [`check_private`], and `NoDirectory`.
+pub fn inspect(path: &Path, service: u32) -> Result<(), StoreError> {
+    match check_private(path, service) {
+        Err(StoreError::Missing { path })
+            if !directory_of(&path).is_dir() && directory_of(&path) != DEFAULT_DIRECTORY =>
+        {
+            Err(StoreError::NoDirectory { path })
+        }
+        outcome => outcome,
+    }
+}
+
+/// Refuses a file that anybody but root and `service` could get at, or put another in place of.
+///
+/// # Errors
+/// `NotAFile`, `TooOpen`, `WrongOwner`, `OpenDirectory`, `ForeignDirectory`, or what `stat` said.
+pub(super) fn check_private(path: &Path, service: u32) -> Result<(), StoreError> {
+    let on_io = |error: io::Error| StoreError::from_io(path, &error);
+    check_regular(path)?;
+    let meta = fs::metadata(path).map_err(on_io)?;
     if meta.uid() != service {
         return Err(StoreError::WrongOwner { path: path.to_owned(), owner: meta.uid(), service });
     }
@@ -67,7 +84,32 @@ pub(super) fn check_private(path: &Path) -> Result<(), StoreError> {
     if mode & 0o077 != 0 {
         return Err(StoreError::TooOpen { path: path.to_owned(), mode });
     }
+    // SQLite follows links, and keeps the log beside what they lead to.
+    let real = fs::canonicalize(path).map_err(on_io)?;
+    let directory = real.parent().unwrap_or(Path::new("/")).to_owned();
+    let meta = fs::metadata(&directory).map_err(on_io)?;
+    let (mode, owner) = (meta.mode() & 0o7777, meta.uid());
+    if mode & 0o022 != 0 {
+        return Err(StoreError::OpenDirectory { directory, mode });
+    }
+    if owner != 0 && owner != service {
+        return Err(StoreError::ForeignDirectory { directory, owner, service });
+    }
     Ok(())
+}
+
+/// Refuses what SQLite would wait at or read nonsense from.
+///
+/// # Errors
+/// `NotAFile`, or what `stat` said.
+pub(super) fn check_regular(path: &Path) -> Result<(), StoreError> {
+    let meta = fs::metadata(path).map_err(|error| StoreError::from_io(path, &error))?;
+    if meta.is_file() { Ok(()) } else { Err(StoreError::NotAFile { path: path.to_owned() }) }
+}
+
+/// Our effective uid: the account of the service, in the service.
+pub(super) fn us() -> u32 {
+    nix::unistd::geteuid().as_raw()
 }
 
 /// Makes an empty store at `path` unless there is a file already.
@@ -161,8 +203,7 @@ impl Drop for Unfinished {
 }
 
 fn existing_directory(path: &Path) -> Result<PathBuf, StoreError> {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let directory = parent.unwrap_or(Path::new("."));
+    let directory = directory_of(path);
     if directory == Path::new(DEFAULT_DIRECTORY) && !directory.exists() {
         let made = fs::DirBuilder::new().mode(0o700).create(directory);
         made.map_err(|error| StoreError::from_io(path, &error))?;
@@ -171,6 +212,11 @@ fn existing_directory(path: &Path) -> Result<PathBuf, StoreError> {
         return Err(StoreError::NoDirectory { path: path.to_owned() });
     }
     Ok(directory.to_owned())
+}
+
+fn directory_of(path: &Path) -> &Path {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    parent.unwrap_or(Path::new("."))
 }
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {

@@ -40,6 +40,7 @@ mod verify;
 
 pub use admin::{Access, Store, Users};
 pub use error::StoreError;
+pub use file::inspect;
 pub use record::{Moment, State, User};
 pub use settings::Settings;
 pub use verify::PasswordStore;

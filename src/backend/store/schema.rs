@@ -69,8 +69,9 @@ pub(super) fn initialise(path: &Path) -> Result<(), StoreError> {
 /// Opens an existing store and makes sure that it is one.
 ///
 /// # Errors
-/// `Missing`, `Denied`, `Sasldb2`, `Foreign`, `Newer`, `Damaged`, `Busy`, `Io`.
+/// `Missing`, `NotAFile`, `Denied`, `Sasldb2`, `Foreign`, `Newer`, `Damaged`, `Busy`, `Io`.
 pub(super) fn open(path: &Path, patience: Patience) -> Result<Connection, StoreError> {
+    file::check_regular(path)?;
     let opened = connect(path, patience).and_then(|connection| {
         recognise(path, &connection)?;
         Ok(connection)

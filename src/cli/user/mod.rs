@@ -96,14 +96,17 @@ fn store_exit_code(error: &StoreError) -> u8 {
     match error {
         StoreError::UserExists(_) | StoreError::NoSuchUser(_) | StoreError::EmptyPassword => 1,
         StoreError::Missing { .. } | StoreError::NoDirectory { .. } => 66,
-        StoreError::Denied { .. } | StoreError::WrongOwner { .. } | StoreError::TooOpen { .. } => {
-            77
-        }
+        StoreError::Denied { .. }
+        | StoreError::WrongOwner { .. }
+        | StoreError::TooOpen { .. }
+        | StoreError::OpenDirectory { .. }
+        | StoreError::ForeignDirectory { .. } => 77,
         StoreError::Full { .. } | StoreError::Io { .. } | StoreError::Hash(_) => 74,
         StoreError::Busy { .. } => 75,
         StoreError::Damaged { .. }
         | StoreError::BadVerifier { .. }
         | StoreError::Foreign { .. }
+        | StoreError::NotAFile { .. }
         | StoreError::Newer { .. }
         | StoreError::LeftoverLog { .. }
         | StoreError::Sasldb2 { .. } => 65,
