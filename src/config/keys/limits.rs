@@ -86,8 +86,8 @@ pub(super) const MAX_SESSIONS: Key = Key {
         set: |config, count| config.gate.limits.sessions = count as usize,
     },
     default: Some("1000"),
-    text: "Sessions at once. More wait in the backlog until one ends. Each needs two file \
-           descriptors, and one connection of the MTA once it sends mail.",
+    text: "Sessions at once; more get 421. Each needs two file descriptors, and one connection of the \
+           MTA once it sends mail.",
 };
 
 pub(super) const MAX_SESSIONS_PER_ADDRESS: Key = Key {
