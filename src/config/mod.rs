@@ -19,6 +19,7 @@ pub mod manual;
 mod nearest;
 mod problem;
 mod reader;
+mod reading;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -28,7 +29,7 @@ use std::path::{Path, PathBuf};
 
 use crate::{auth, backend, gate, ops, server, tls};
 
-use reader::{Reading, Site};
+use reading::{Reading, Site};
 
 pub use problem::{Look, Place, Problem, Problems, Severity};
 

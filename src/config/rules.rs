@@ -9,7 +9,7 @@ use std::path::Path;
 use super::Config;
 use super::forms::split_address;
 use super::problem::Problem;
-use super::reader::Reading;
+use super::reading::Reading;
 use crate::gate::{AuthSource, BackendTls};
 
 /// Runs every rule, then drops what must not stay (see [`settle`]).
