@@ -3,8 +3,6 @@
 use std::io;
 use std::time::Duration;
 
-use nix::libc;
-
 /// How long accepting pauses when the host is out of descriptors or memory.
 /// Without a pause the loop would spin: the connection stays in the backlog.
 pub(super) const PAUSE: Duration = Duration::from_millis(200);

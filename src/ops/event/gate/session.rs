@@ -76,8 +76,6 @@ pub enum Rejection {
     DataBehindStarttls,
     /// BDAT although CHUNKING is not offered: what follows is content, not commands.
     BdatNotOffered,
-    /// A line beyond the limit.
-    LineTooLong,
     /// Nothing was heard for too long.
     Timeout,
 }
@@ -93,7 +91,6 @@ impl Rejection {
             Self::HttpVerb => "http-verb",
             Self::DataBehindStarttls => "data-behind-starttls",
             Self::BdatNotOffered => "bdat-not-offered",
-            Self::LineTooLong => "line-too-long",
             Self::Timeout => "timeout",
         }
     }
