@@ -43,16 +43,16 @@ pub(super) fn run(args: &Args, config: &ConfigSource) -> ExitCode {
         Err(code) => return code,
     };
     if let Err(error) = log::init(settings.log) {
-        return failed("authd", &error);
+        return failed("saslgate authd", &error);
     }
     match serve(&settings, args, config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Start(error)) => {
-            let code = failed("authd", &error);
+            let code = failed("saslgate authd", &error);
             let is_taken = matches!(error, StartError::Listen(ListenError::AnotherInstance { .. }));
             if is_taken { ExitCode::from(TAKEN) } else { code }
         }
-        Err(Failure::Runtime(error)) => failed("authd", &error),
+        Err(Failure::Runtime(error)) => failed("saslgate authd", &error),
     }
 }
 

@@ -18,7 +18,9 @@ mod authd;
 mod check;
 mod check_host;
 mod compat;
+mod exit;
 mod gate;
+mod output;
 mod pam;
 mod show_config;
 mod try_out;
@@ -106,18 +108,14 @@ impl ConfigSource {
     /// Reads the file, or prints what is wrong with it.
     fn load_or_explain(&self) -> Result<Config, ExitCode> {
         self.load().map_err(|problems| {
-            anstream_eprint(&problems);
-            ExitCode::from(78) // EX_CONFIG, sysexits(3)
+            eprint!("{}", problems.render(output::look(&std::io::stderr())));
+            ExitCode::from(exit::CONFIG)
         })
     }
 }
 
-/// Says why a service did not start.
-fn failed(command: &str, error: &dyn std::error::Error) -> ExitCode {
-    eprintln!("saslgate {command}: {error}");
+/// Says why the service `name` did not start.
+fn failed(name: &str, error: &dyn std::error::Error) -> ExitCode {
+    eprintln!("{name}: {error}");
     ExitCode::FAILURE
-}
-
-fn anstream_eprint(problems: &config::Problems) {
-    eprint!("{}", problems.render(check::look(&std::io::stderr())));
 }
