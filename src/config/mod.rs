@@ -32,6 +32,7 @@ use crate::{auth, backend, gate, ops, server, tls};
 use reading::{Reading, Site};
 
 pub use problem::{Look, Place, Problem, Problems, Severity};
+pub use rules::is_local;
 
 /// A checked configuration: what the composition roots build from.
 #[derive(Debug, Clone, PartialEq, Eq)]
