@@ -179,7 +179,7 @@ fn somebody_who_may_not_is_told_who_may() {
         command.arg("-C").arg(site.path("saslgate.toml")).args(["user", "list"]);
         command.uid(65534).gid(65534);
     } else {
-        fs::set_permissions(site.path("users.db"), Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(site.path("users.db"), Permissions::from_mode(0o000)).unwrap();
     }
     let output = run(&mut command, b"");
     let stderr = text(&output.stderr);
