@@ -3,12 +3,8 @@
 //!
 //! The reader below looks at a whole message at once, line by line, and shares
 //! no code and no states with the scanner, which looks at bytes and pieces.
+#![cfg(test)]
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a strategy or a reader of a test that fails is a failed test"
-)]
 
 use proptest::collection::vec;
 use proptest::prelude::*;

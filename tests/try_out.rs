@@ -1,4 +1,5 @@
 //! `saslgate try` as a program: sets up, delivers, serves, cleans up.
+#![cfg(test)]
 
 mod support;
 
