@@ -1,7 +1,6 @@
 //! What the documents promise is there: files they link to, commands and make targets they name.
 #![cfg(test)]
 
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -5,7 +5,6 @@
 //! no code and no states with the scanner, which looks at bytes and pieces.
 #![cfg(test)]
 
-
 use proptest::collection::vec;
 use proptest::prelude::*;
 use saslgate::wire::smtp::Stray;

@@ -5,7 +5,6 @@
 //! everything is copied to a private directory first.
 #![cfg(test)]
 
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
