@@ -1,4 +1,8 @@
 //! `saslgate authd`: verifies passwords on the saslauthd socket.
+//!
+//! Runs in the foreground, under a service manager. Privileges are given up
+//! before the runtime starts its threads. Exit codes: 0, 2 where another
+//! instance has the socket (as saslauthd), 78 configuration, else 1.
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -1,4 +1,7 @@
 //! What an accept error means: the peer's doing, ours, or the host's.
+//!
+//! For both accept loops. No accept error ends a service: one that would return
+//! at once is waited out, and said once.
 
 use std::io;
 use std::time::Duration;

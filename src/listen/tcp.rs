@@ -1,4 +1,7 @@
 //! TCP listeners: binding, and the accept loop.
+//!
+//! Every connection is accepted at once, and one over a limit is handed over
+//! as such, since SMTP has a word for it; see [`Slots`].
 
 use std::future::Future;
 use std::io;

@@ -1,4 +1,7 @@
 //! The complaints of getopt(3), which the originals parse with, over lexopt.
+//!
+//! lexopt takes words apart as getopt does (clusters, joined values, `--`);
+//! here are the lines of glibc that scripts have seen for thirty years.
 
 use std::ffi::OsString;
 

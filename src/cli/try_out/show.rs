@@ -1,4 +1,7 @@
-//! What `saslgate try` prints. A reader that closes the pipe early is no error.
+//! What `saslgate try` prints: what was set up, what was said, what arrived.
+//!
+//! Texts of peers come without control characters. The log is not here: it
+//! goes to standard error.
 
 use super::client::Letter;
 use super::recipes::{self, Facts};

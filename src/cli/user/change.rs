@@ -1,4 +1,7 @@
 //! `saslgate user add|passwd|del|lock|unlock`: one change each.
+//!
+//! Whether the user exists is asked before the password is, so that nobody
+//! types one twice for nothing.
 
 use super::{CommandError, parse_name, password};
 use crate::backend::store::{Access, Store, StoreError};

@@ -1,4 +1,7 @@
 //! What happened to a session outside of AUTH and messages.
+//!
+//! TLS in sendmail's words, refusals in ours. Beginning and end of a session
+//! are at debug: anybody can cause them.
 
 use std::fmt;
 use std::net::SocketAddr;

@@ -1,3 +1,5 @@
+//! Our replies and the backend's: literal bytes, every truncation, mutation and split.
+
 use super::*;
 
 fn written(reply: &Reply) -> String {
