@@ -69,7 +69,7 @@ pub fn main() -> ExitCode {
     match command {
         Command::Authd(args) => authd::run(&args, &config),
         Command::Gate(args) => gate::run(&args, &config),
-        Command::Try(args) => try_out::run(&args),
+        Command::Try(args) => try_out::run(&args, &config),
         Command::User(args) => user::run(&args, &config),
         Command::Check(args) => check::run(&args, &config),
         Command::Config(args) => show_config::run(&args, &config),
