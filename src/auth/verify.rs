@@ -1,4 +1,7 @@
 //! The password side of the contract: an attempt goes in, an answer comes out.
+//!
+//! Implemented by `backend::store` and `backend::pam`, called by the
+//! authenticator, which makes a verdict of the answers.
 
 use std::fmt;
 use std::future::Future;

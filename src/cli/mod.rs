@@ -18,7 +18,9 @@ mod authd;
 mod check;
 mod check_host;
 mod compat;
+mod exit;
 mod gate;
+mod output;
 mod pam;
 mod show_config;
 mod try_out;
@@ -67,7 +69,7 @@ pub fn main() -> ExitCode {
     match command {
         Command::Authd(args) => authd::run(&args, &config),
         Command::Gate(args) => gate::run(&args, &config),
-        Command::Try(args) => try_out::run(&args),
+        Command::Try(args) => try_out::run(&args, &config),
         Command::User(args) => user::run(&args, &config),
         Command::Check(args) => check::run(&args, &config),
         Command::Config(args) => show_config::run(&args, &config),
@@ -106,8 +108,8 @@ impl ConfigSource {
     /// Reads the file, or prints what is wrong with it.
     fn load_or_explain(&self) -> Result<Config, ExitCode> {
         self.load().map_err(|problems| {
-            anstream_eprint(&problems);
-            ExitCode::from(78) // EX_CONFIG, sysexits(3)
+            eprint!("{}", problems.render(output::look(&std::io::stderr())));
+            ExitCode::from(exit::CONFIG)
         })
     }
 }
@@ -119,9 +121,9 @@ fn keep_memory_private() {
     }
 }
 
-/// Says why a service did not start.
-fn failed(command: &str, error: &dyn std::error::Error) -> ExitCode {
-    eprintln!("saslgate {command}: {error}");
+/// Says why the service `name` did not start.
+fn failed(name: &str, error: &dyn std::error::Error) -> ExitCode {
+    eprintln!("{name}: {error}");
     ExitCode::FAILURE
 }
 
@@ -129,10 +131,6 @@ fn failed(command: &str, error: &dyn std::error::Error) -> ExitCode {
 /// nowhere, is not nothing: a service must not start with defaults behind its back.
 fn is_absent(path: &Path) -> bool {
     path.symlink_metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
-}
-
-fn anstream_eprint(problems: &config::Problems) {
-    eprint!("{}", problems.render(check::look(&std::io::stderr())));
 }
 
 #[cfg(test)]

@@ -129,8 +129,8 @@ mod tests {
             tokio::spawn(serve_unix(socket, slots, stop, self.tasks.clone(), echo))
         }
 
-        async fn wait_for(&self, sessions: usize) {
-            while self.slots.taken() != sessions {
+        async fn wait_for_free(&self, places: usize) {
+            while self.slots.free() != places {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         }
@@ -167,7 +167,7 @@ mod tests {
         let serving = service.start();
         assert_eq!(answer(early).await, b'!');
         let mut late = UnixStream::connect(&service.path).unwrap();
-        service.wait_for(2).await; // its place, and the one that is held for the next
+        service.wait_for_free(2).await; // of 4: its place, and the one that is held for the next
         late.write_all(b"x").unwrap();
         assert_eq!(answer(late).await, b'?');
         service.stop.cancel();
@@ -187,7 +187,7 @@ mod tests {
         answer(second).await;
         service.stop.cancel();
         serving.await.unwrap().unwrap();
-        service.wait_for(0).await;
+        service.wait_for_free(1).await;
     }
 
     #[tokio::test]
@@ -197,7 +197,7 @@ mod tests {
         let mut second = UnixStream::connect(&service.path).unwrap();
         second.write_all(b"x").unwrap();
         let serving = service.start();
-        service.wait_for(1).await;
+        service.wait_for_free(0).await;
         service.stop.cancel();
         while service.path.exists() {
             tokio::task::yield_now().await;

@@ -1,4 +1,6 @@
-//! Limits of the process.
+//! Limits of the process on what the kernel gives it.
+//!
+//! Called by `daemon` at start, before there are connections.
 
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};

@@ -1,5 +1,4 @@
-//! The database as a file: made at once and complete, owned by the service,
-//! recognised when it is another one.
+//! The database as a file: made at once and complete, owned by the service.
 //!
 //! A new store is built under a temporary name (0600 from the first moment,
 //! whatever the umask), synced, and then linked to its name: nobody ever sees
@@ -11,7 +10,7 @@
 //! by path is all it does.
 
 use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
@@ -152,24 +151,6 @@ pub(super) enum Creation {
     WasThere,
 }
 
-/// Names the format of a file that is no SQLite database; `None` if it is not
-/// one that Cyrus SASL writes. Only for a file that SQLite has refused.
-pub(super) fn sasldb2_format(path: &Path) -> Option<&'static str> {
-    let mut head = [0; 32];
-    File::open(path).ok()?.read_exact(&mut head).ok()?;
-    let word = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
-    let is_any = |at: usize, magics: &[u32]| {
-        magics.contains(&word(at)) || magics.contains(&word(at).swap_bytes())
-    };
-    if is_any(12, BERKELEY_MAGICS) {
-        return Some("Berkeley DB");
-    }
-    if is_any(0, GDBM_MAGICS) {
-        return Some("GDBM");
-    }
-    is_any(16, LMDB_MAGICS).then_some("LMDB")
-}
-
 /// A store that is being made; its files go away with this.
 struct Unfinished(PathBuf);
 
@@ -224,10 +205,3 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     name.push(suffix);
     PathBuf::from(name)
 }
-
-/// Hash, B-tree, queue and heap of Berkeley DB, at byte 12 in either byte order.
-const BERKELEY_MAGICS: &[u32] = &[0x0006_1561, 0x0005_3162, 0x0004_2253, 0x0007_4582];
-/// 64-bit, 32-bit and old GDBM, with and without the extended header, at byte 0.
-const GDBM_MAGICS: &[u32] = &[0x1357_9acd, 0x1357_9ace, 0x1357_9acf, 0x1357_9ad0, 0x1357_9ad1];
-/// LMDB, in the meta page behind its 16-byte page header.
-const LMDB_MAGICS: &[u32] = &[0xbeef_c0de];
