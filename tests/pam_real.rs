@@ -5,13 +5,7 @@
 //! misbehaves on request (`fixtures/pam/pam_misbehave.c`), and pam_matrix
 //! (libpam-wrapper). The supervisor runs as its own process, as authd starts
 //! it; the client runs in the test.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stderr,
-    reason = "a test fails by panicking, and shows the log of what it started"
-)]
+#![cfg(test)]
 
 use std::collections::HashSet;
 use std::fs::{self, File};

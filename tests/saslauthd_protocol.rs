@@ -3,6 +3,7 @@
 //! The same cases for each subject: without `SUBJECT` our authd with the
 //! password store; `SUBJECT=original` Cyrus saslauthd, `SUBJECT=pam` our authd
 //! through PAM (both need libpam-wrapper, the first sasl2-bin as well).
+#![cfg(test)]
 
 #[path = "support/saslauthd/cases.rs"]
 mod cases;

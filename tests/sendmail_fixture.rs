@@ -1,5 +1,6 @@
 //! The test sendmail itself: what clients send it is what its files hold.
 //! Without this every other test against it would prove nothing.
+#![cfg(test)]
 
 mod support;
 

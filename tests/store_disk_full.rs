@@ -7,14 +7,15 @@
 //! with each change until it meets the limit.
 #![cfg(test)]
 
-mod store_support;
+mod support;
 
-use std::process::{Command, Output};
+use std::process::Command;
 
 use rusqlite::Connection;
-use store_support::{Site, run, text};
+use support::process::{Finished, run};
+use support::site::Site;
 
-fn passwd(site: &Site, password: &str, limit_bytes: u32) -> Output {
+fn passwd(site: &Site, password: &str, limit_bytes: u32) -> Finished {
     let mut command = Command::new("sh");
     // POSIX counts the limit in blocks of 512 bytes.
     let script = "trap '' XFSZ; ulimit -f $0 || exit 99; exec \"$@\"";
@@ -37,7 +38,7 @@ fn a_refused_write_is_not_acknowledged_and_loses_nothing() {
         let password = format!("p{round}");
         // SQLite's shared memory file alone takes 32 KiB.
         let output = passwd(&site, &password, 48 * 1024);
-        if !output.status.success() {
+        if output.code != Some(0) {
             refused = Some((password, output));
             break;
         }
@@ -45,16 +46,16 @@ fn a_refused_write_is_not_acknowledged_and_loses_nothing() {
     }
     let (password, output) = refused.expect("no write met the limit");
     assert_ne!(last, "p", "the first write met the limit already");
-    let stderr = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(74), "{stderr}");
-    assert_eq!(text(&output.stdout), "");
+    let stderr = output.stderr;
+    assert_eq!(output.code, Some(74), "{stderr}");
+    assert_eq!(output.stdout, "");
     assert!(stderr.contains("the change is not acknowledged"), "{stderr}");
     assert!(stderr.contains(&site.path("users.db").display().to_string()), "{stderr}");
     drop(reader);
     assert!(site.accepts(&last), "the last acknowledged password is lost");
     assert!(!site.accepts(&password), "a refused change is there");
     // With space again, everything goes on.
-    assert!(passwd(&site, "again", 1024 * 1024).status.success());
+    assert!(passwd(&site, "again", 1024 * 1024).code == Some(0));
     assert!(site.accepts("again") && !site.accepts(&last));
 }
 
@@ -68,8 +69,8 @@ fn no_half_made_store_stays_behind() {
         .arg(site.path("saslgate.toml"))
         .args(["user", "add", "alice"]);
     let output = run(&mut command, b"s3cret");
-    let stderr = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(74), "{stderr}");
+    let stderr = output.stderr;
+    assert_eq!(output.code, Some(74), "{stderr}");
     let left: Vec<_> = std::fs::read_dir(site.path("."))
         .unwrap()
         .map(|entry| entry.unwrap().file_name())

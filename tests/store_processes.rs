@@ -1,7 +1,7 @@
 //! The store under several processes at once, and under `kill -9`.
 #![cfg(test)]
 
-mod store_support;
+mod support;
 
 use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 
 use saslgate::auth::Answer;
 use saslgate::backend::store::{Access, PasswordStore, Store};
-use store_support::{Site, accepts, answer, id, run, secret, text};
+use support::process::run;
+use support::site::{Site, accepts, answer, id, secret};
 
 #[test]
 fn processes_that_make_the_store_together_lose_nobody() {
@@ -22,7 +23,7 @@ fn processes_that_make_the_store_together_lose_nobody() {
             let site = &site;
             scope.spawn(move || {
                 let output = run(&mut site.user(&["add", &format!("u{number}")]), b"s3cret");
-                assert!(output.status.success(), "{}", text(&output.stderr));
+                assert!(output.code == Some(0), "{}", output.stderr);
             });
         }
     });
@@ -62,7 +63,7 @@ fn a_daemon_answers_while_commands_write() {
                     for round in 0..12 {
                         let password = format!("p{round}");
                         let output = run(&mut site.user(&["passwd", &name]), password.as_bytes());
-                        assert!(output.status.success(), "{}", text(&output.stderr));
+                        assert!(output.code == Some(0), "{}", output.stderr);
                         assert!(accepts(daemon, &name, &password), "the next request sees it");
                     }
                 })
@@ -129,7 +130,7 @@ fn undisturbed_lifetime(site: &Site) -> Duration {
         .map(|_| {
             let begun = Instant::now();
             let output = run(&mut site.user(&["passwd", "alice", "--stdin"]), b"p");
-            assert!(output.status.success(), "{}", text(&output.stderr));
+            assert!(output.code == Some(0), "{}", output.stderr);
             begun.elapsed()
         })
         .collect();

@@ -1,4 +1,5 @@
 //! `saslgate try` as a program: sets up, delivers, serves, cleans up.
+#![cfg(test)]
 
 mod support;
 
@@ -133,4 +134,11 @@ fn serves_on_the_ports_named_until_a_signal_and_leaves_nothing() {
         assert!(!Path::new(place).exists(), "{place} is still there after {signal}");
         assert_eq!(running.log(), line, "nothing else is printed");
     }
+}
+
+#[test]
+fn a_configuration_that_would_be_ignored_is_refused() {
+    let finished = try_once(&["--config", "/etc/saslgate/saslgate.toml"]);
+    assert_eq!((finished.code, finished.stdout.as_str()), (Some(2), ""));
+    assert!(finished.stderr.contains("leave --config out"), "{}", finished.stderr);
 }

@@ -3,13 +3,7 @@
 //! Needs systemd-analyze, systemd-sysusers, systemd-tmpfiles and python3 (`make
 //! test` installs them). Nothing here touches the units or accounts of the host:
 //! everything is copied to a private directory first.
-
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test stops where something is wrong"
-)]
+#![cfg(test)]
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! `saslgate user` as an administrator and as a script meet it.
 #![cfg(test)]
 
-mod store_support;
+mod support;
 
 use std::fs::{self, File, Permissions};
 use std::io::Read;
@@ -11,14 +11,15 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
 use nix::sys::termios::{LocalFlags, tcgetattr};
-use store_support::{Site, program, run, text};
+use support::process::run;
+use support::site::{Site, program};
 
 /// Runs `saslgate user ARGUMENTS`: exit code, standard output, standard error.
 fn user(site: &Site, arguments: &[&str], input: &str) -> (Option<i32>, String, String) {
     let output = run(&mut site.user(arguments), input.as_bytes());
-    let (stdout, stderr) = (text(&output.stdout).to_owned(), text(&output.stderr).to_owned());
+    let (stdout, stderr) = (output.stdout.clone(), output.stderr.clone());
     assert!(!stdout.contains("s3cret") && !stderr.contains("s3cret"), "{stdout}{stderr}");
-    (output.status.code(), stdout, stderr)
+    (output.code, stdout, stderr)
 }
 
 #[test]
@@ -149,7 +150,7 @@ fn makes_the_store_private_whatever_the_umask_and_for_the_owner_of_its_directory
             .arg(site.path("saslgate.toml"))
             .args(["user", "add", "alice"]);
         let output = run(&mut command, b"s3cret");
-        assert!(output.status.success(), "{}", text(&output.stderr));
+        assert!(output.code == Some(0), "{}", output.stderr);
         let (meta, parent) = (fs::metadata(&store).unwrap(), fs::metadata(&directory).unwrap());
         assert_eq!(meta.mode() & 0o7777, 0o600);
         assert_eq!((meta.uid(), meta.gid()), (parent.uid(), parent.gid()));
@@ -179,11 +180,11 @@ fn somebody_who_may_not_is_told_who_may() {
         command.arg("-C").arg(site.path("saslgate.toml")).args(["user", "list"]);
         command.uid(65534).gid(65534);
     } else {
-        fs::set_permissions(site.path("users.db"), Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(site.path("users.db"), Permissions::from_mode(0o000)).unwrap();
     }
     let output = run(&mut command, b"");
-    let stderr = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(77), "{stderr}");
+    let stderr = output.stderr;
+    assert_eq!(output.code, Some(77), "{stderr}");
     assert!(stderr.contains("no permission to use the password store"), "{stderr}");
     assert!(stderr.contains("as root or as the owner"), "{stderr}");
 }

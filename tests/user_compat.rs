@@ -1,13 +1,13 @@
 //! saslpasswd2 and sasldblistusers2 as this program plays them.
 #![cfg(test)]
 
-mod store_support;
-mod user_compat_cases;
+mod support;
 
 use std::process::Command;
 
-use store_support::{Site, id, program, run, text};
-use user_compat_cases::{CASES, problems};
+use support::process::run;
+use support::site::{Site, id, program};
+use support::user_cases::{CASES, problems};
 
 use saslgate::backend::store::{Access, Store};
 
@@ -33,8 +33,8 @@ fn set(site: &Site, arguments: &[&str], input: &[u8]) -> (Option<i32>, String) {
     let mut command = program("saslpasswd2");
     command.arg("-f").arg(site.path("users.db")).args(arguments);
     let output = run(&mut command, input);
-    assert_eq!(text(&output.stdout), "");
-    (output.status.code(), text(&output.stderr).to_owned())
+    assert_eq!(output.stdout, "");
+    (output.code, output.stderr.clone())
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn a_user_without_a_password_exists_and_has_no_line() {
     assert!(store.find(&id("alice")).unwrap().is_some_and(|user| !user.has_password()));
     assert!(!site.accepts("s3cret"));
     let listed = run(program("sasldblistusers2").arg(site.path("users.db")), b"");
-    assert_eq!((listed.status.code(), text(&listed.stdout)), (Some(0), ""));
+    assert_eq!((listed.code, listed.stdout.as_str()), (Some(0), ""));
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn the_first_sasldblistusers_names_the_mechanisms() {
     let site = Site::with_alice("s3cret");
     let listed = run(program("sasldblistusers").arg(site.path("users.db")), b"");
     assert_eq!(
-        text(&listed.stdout),
+        listed.stdout,
         "user: alice realm: example.org mech: PLAIN\nuser: alice realm: example.org mech: LOGIN\n"
     );
 }
@@ -110,8 +110,8 @@ fn a_sasldb2_is_refused_with_what_to_do_instead() {
         assert!(stderr.contains(&expected), "{stderr}");
         assert!(stderr.contains("leave it as it is, and add its users"), "{stderr}");
         let listed = run(program("sasldblistusers2").arg(site.path("users.db")), b"");
-        assert_eq!(listed.status.code(), Some(1));
-        assert!(text(&listed.stderr).contains(&expected));
+        assert_eq!(listed.code, Some(1));
+        assert!(listed.stderr.contains(&expected));
         assert_eq!(std::fs::read(site.path("users.db")).unwrap(), before);
     }
 }
@@ -120,8 +120,8 @@ fn a_sasldb2_is_refused_with_what_to_do_instead() {
 fn both_tell_their_version() {
     for name in ["saslpasswd2", "sasldblistusers2"] {
         let output = run(program(name).arg("-v"), b"");
-        assert_eq!(output.status.code(), Some(0));
-        let stderr = text(&output.stderr);
+        assert_eq!(output.code, Some(0));
+        let stderr = output.stderr;
         assert!(stderr.starts_with("saslgate ") && stderr.contains(name), "{stderr}");
     }
 }

@@ -6,11 +6,11 @@
 //! in the README with it.
 #![cfg(test)]
 
-mod user_compat_cases;
+mod support;
 
 use std::process::Command;
 
-use user_compat_cases::{CASES, problems};
+use support::user_cases::{CASES, problems};
 
 fn original(name: &str) -> Command {
     let path = ["/usr/sbin", "/usr/bin"]

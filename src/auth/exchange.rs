@@ -8,9 +8,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::verdict::{Authenticated, Verdict};
 use zeroize::Zeroizing;
 
+use super::verdict::{Authenticated, Verdict};
 use super::verify::{Answer, Pending};
 use crate::base::{Identity, Origin, Reason, ReasonCode};
 

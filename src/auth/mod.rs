@@ -6,7 +6,7 @@
 //! public constructor: only this module makes one, so whoever holds one has
 //! been authenticated.
 //!
-//! Layer 2: names base, sys, wire; knows no backend and no server.
+//! Layer 2: names `base` only; knows no backend and no server.
 
 mod authenticator;
 mod exchange;

@@ -1,4 +1,7 @@
 //! The three outcomes, and the proof that one of them is.
+//!
+//! Made by the authenticator and by a SASL conversation, nowhere else; turned
+//! into replies in one place for each protocol.
 
 use crate::base::{Identity, Reason};
 

@@ -1,4 +1,6 @@
 //! Where a request came from, as far as anybody told us.
+//!
+//! For logs and PAM. Only the uid is vouched for, by the kernel.
 
 use std::net::IpAddr;
 

@@ -1,4 +1,7 @@
 //! Why somebody was refused or could not be checked: codes for machines, a detail for people.
+//!
+//! Whether a code is a refusal or an outage is said by the verdict that carries
+//! it (`auth::Verdict`), not by the code.
 
 use std::borrow::Cow;
 use std::fmt;

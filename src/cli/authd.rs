@@ -1,9 +1,13 @@
 //! `saslgate authd`: verifies passwords on the saslauthd socket.
+//!
+//! Runs in the foreground, under a service manager. Privileges are given up
+//! before the runtime starts its threads. Exit codes: 0, 2 where another
+//! instance has the socket (as saslauthd), 78 configuration, else 1.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::{ConfigSource, failed};
+use super::{ConfigSource, failed, keep_memory_private};
 use crate::config::Config;
 use crate::daemon::authd::{self, StartError};
 use crate::listen::ListenError;
@@ -43,16 +47,16 @@ pub(super) fn run(args: &Args, config: &ConfigSource) -> ExitCode {
         Err(code) => return code,
     };
     if let Err(error) = log::init(settings.log) {
-        return failed("authd", &error);
+        return failed("saslgate authd", &error);
     }
     match serve(&settings, args, config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Start(error)) => {
-            let code = failed("authd", &error);
+            let code = failed("saslgate authd", &error);
             let is_taken = matches!(error, StartError::Listen(ListenError::AnotherInstance { .. }));
             if is_taken { ExitCode::from(TAKEN) } else { code }
         }
-        Err(Failure::Runtime(error)) => failed("authd", &error),
+        Err(Failure::Runtime(error)) => failed("saslgate authd", &error),
     }
 }
 
@@ -65,6 +69,8 @@ fn serve(settings: &Config, args: &Args, config: &ConfigSource) -> Result<(), Fa
     // Privileges go before the runtime starts its threads.
     let mut inherited = InheritedSockets::from_environment();
     let prepared = authd::prepare(settings, &mut inherited).map_err(Failure::Start)?;
+    // After them too: a change of the uid makes the process dumpable again.
+    keep_memory_private();
     let runtime = tokio::runtime::Runtime::new().map_err(Failure::Runtime)?;
     let read = || {
         let config = config.load().map_err(|problems| problems.to_string())?;

@@ -1,17 +1,17 @@
 //! `saslgate check`: every problem of the configuration at once.
 //!
 //! What the file says is judged by `config`; what it names on this host is
-//! looked at in `check_host` and only warned about, since the service may run as another
-//! account or on another host. Exit codes: 0 good, 78 (`EX_CONFIG`) not.
+//! looked at in `check_host` and only warned about, since the service may run
+//! as another account or on another host. Exit codes: 0 good, 78 (`EX_CONFIG`) not.
 
-use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use serde::Serialize;
 
-use super::{ConfigSource, check_host};
-use crate::config::{self, Config, Inspected, Look, Problem, Problems, Severity};
+use super::output::{look, show, show_json};
+use super::{ConfigSource, check_host, exit, is_absent};
+use crate::config::{self, Config, Inspected, Problem, Problems, Severity};
 use crate::gate::AuthSource;
 use crate::sys;
 
@@ -33,7 +33,7 @@ pub(super) fn run(args: &Args, config: &ConfigSource) -> ExitCode {
     let path = args.file.as_deref().unwrap_or(config.path());
     let is_named = args.file.is_some() || config.0.is_some();
     let fqdn = sys::host::fqdn();
-    if !is_named && !path.exists() {
+    if !is_named && is_absent(path) {
         return without_file(args, path, &Config::with_defaults(&fqdn));
     }
     match config::inspect(path, &fqdn) {
@@ -44,18 +44,18 @@ pub(super) fn run(args: &Args, config: &ConfigSource) -> ExitCode {
 
 fn without_file(args: &Args, path: &Path, config: &Config) -> ExitCode {
     if args.json {
-        print_json(&[]);
+        show("[]\n");
         return ExitCode::SUCCESS;
     }
     let head = format!("{}: does not exist, every setting has its default\n", path.display());
-    show(&(head + &services(config)));
+    show(&(head + &services(config, &[])));
     ExitCode::SUCCESS
 }
 
 fn good(args: &Args, path: &Path, file: &Inspected) -> ExitCode {
     let warnings = file.problems(check_host::warnings(file));
     if args.json {
-        print_json(&lines(&warnings));
+        show_json(&lines(&warnings));
         return ExitCode::SUCCESS;
     }
     let mut text = warnings.render(look(&std::io::stdout()));
@@ -63,27 +63,37 @@ fn good(args: &Args, path: &Path, file: &Inspected) -> ExitCode {
         text.push('\n');
     }
     text.push_str(&format!("{}: good\n", path.display()));
-    text.push_str(&services(&file.config));
+    let warned: Vec<&str> = warnings.iter().filter_map(|it| it.key.as_deref()).collect();
+    text.push_str(&services(&file.config, &warned));
     show(&text);
     ExitCode::SUCCESS
 }
 
 fn bad(args: &Args, path: &Path, problems: &Problems) -> ExitCode {
     if args.json {
-        print_json(&lines(problems));
+        show_json(&lines(problems));
     } else {
         let text = problems.render(look(&std::io::stdout()));
         let count = problems.iter().count();
         let noun = if count == 1 { "problem" } else { "problems" };
         show(&format!("{text}\n{}: {count} {noun}, not usable\n", path.display()));
     }
-    ExitCode::from(78) // EX_CONFIG, sysexits(3)
+    ExitCode::from(exit::CONFIG)
 }
 
-/// Which services could start with this configuration, a line each.
-fn services(config: &Config) -> String {
+/// Which services could start with this configuration, a line each. `warned`
+/// are the keys that something was said about.
+fn services(config: &Config, warned: &[&str]) -> String {
+    let chance = |sections: &[&str]| {
+        let is_of = |key: &&&str| sections.iter().any(|section| key.starts_with(section));
+        match warned.iter().find(is_of) {
+            None => "can start",
+            Some(_) => "can start, unless a warning above stands in the way",
+        }
+    };
     let authd = format!(
-        "authd: can start; asks {} and answers at {}\n",
+        "authd: {}; asks {} and answers at {}\n",
+        chance(&["authd.", "pam.", "store."]),
         config.auth.backends.join(", then "),
         config.saslauthd.socket.display()
     );
@@ -96,7 +106,8 @@ fn services(config: &Config) -> String {
     let listeners: Vec<String> =
         gate.listeners.iter().map(|listener| listener.address.to_string()).collect();
     format!(
-        "{authd}gate: can start; listens on {}, asks {}, hands mail to {}\n",
+        "{authd}gate: {}; listens on {}, asks {}, hands mail to {}\n",
+        chance(&["gate.", "tls."]),
         listeners.join(", "),
         socket.display(),
         gate.backend.address
@@ -137,22 +148,4 @@ fn line<'a>(problems: &Problems, problem: &'a Problem) -> Line<'a> {
         detail: problem.place.as_ref().map(|place| place.label.as_str()),
         help: problem.help.as_deref(),
     }
-}
-
-fn print_json(lines: &[Line<'_>]) {
-    // Strings, numbers and nulls: there is nothing in it that JSON cannot hold.
-    show(&format!("{}\n", serde_json::to_string_pretty(lines).unwrap_or_default()));
-}
-
-/// Writes to standard output. A reader that went away (`| head`) has read
-/// enough: that is no reason to panic, as `print!` would.
-pub(super) fn show(text: &str) {
-    let _ = std::io::stdout().write_all(text.as_bytes());
-}
-
-/// Colours for a terminal that can and wants them (<https://no-color.org>).
-pub(super) fn look(stream: &impl IsTerminal) -> Look {
-    let is_unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-    if stream.is_terminal() && !is_unwanted && !is_dumb { Look::Coloured } else { Look::Plain }
 }

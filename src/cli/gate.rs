@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use super::{ConfigSource, failed};
+use super::{ConfigSource, failed, keep_memory_private};
 use crate::daemon;
 use crate::ops::log;
 
@@ -17,19 +17,20 @@ pub(super) fn run(_args: &Args, config: &ConfigSource) -> ExitCode {
         Err(code) => return code,
     };
     if let Err(error) = log::init(settings.log) {
-        return failed("gate", &error);
+        return failed("saslgate gate", &error);
     }
     let prepared = match daemon::gate::prepare(&settings) {
         Ok(prepared) => prepared,
-        Err(error) => return failed("gate", &error),
+        Err(error) => return failed("saslgate gate", &error),
     };
+    keep_memory_private();
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
-        Err(error) => return failed("gate", &error),
+        Err(error) => return failed("saslgate gate", &error),
     };
     let read = || config.load().map_err(|problems| problems.to_string());
     match runtime.block_on(daemon::gate::run(&settings, prepared, read)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => failed("gate", &error),
+        Err(error) => failed("saslgate gate", &error),
     }
 }

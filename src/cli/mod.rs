@@ -18,7 +18,9 @@ mod authd;
 mod check;
 mod check_host;
 mod compat;
+mod exit;
 mod gate;
+mod output;
 mod pam;
 mod show_config;
 mod try_out;
@@ -67,7 +69,7 @@ pub fn main() -> ExitCode {
     match command {
         Command::Authd(args) => authd::run(&args, &config),
         Command::Gate(args) => gate::run(&args, &config),
-        Command::Try(args) => try_out::run(&args),
+        Command::Try(args) => try_out::run(&args, &config),
         Command::User(args) => user::run(&args, &config),
         Command::Check(args) => check::run(&args, &config),
         Command::Config(args) => show_config::run(&args, &config),
@@ -97,7 +99,7 @@ impl ConfigSource {
     /// default); one that was named may not.
     fn load(&self) -> Result<Config, config::Problems> {
         let fqdn = sys::host::fqdn();
-        if self.0.is_none() && !self.path().exists() {
+        if self.0.is_none() && is_absent(self.path()) {
             return Ok(Config::with_defaults(&fqdn));
         }
         config::load(self.path(), &fqdn)
@@ -106,18 +108,44 @@ impl ConfigSource {
     /// Reads the file, or prints what is wrong with it.
     fn load_or_explain(&self) -> Result<Config, ExitCode> {
         self.load().map_err(|problems| {
-            anstream_eprint(&problems);
-            ExitCode::from(78) // EX_CONFIG, sysexits(3)
+            eprint!("{}", problems.render(output::look(&std::io::stderr())));
+            ExitCode::from(exit::CONFIG)
         })
     }
 }
 
-/// Says why a service did not start.
-fn failed(command: &str, error: &dyn std::error::Error) -> ExitCode {
-    eprintln!("saslgate {command}: {error}");
+/// Keeps what a service knows out of core files. To be called with the rights it will keep.
+fn keep_memory_private() {
+    if let Err(error) = sys::limits::forbid_core_dumps() {
+        tracing::warn!("core files of this process may hold passwords: {error}");
+    }
+}
+
+/// Says why the service `name` did not start.
+fn failed(name: &str, error: &dyn std::error::Error) -> ExitCode {
+    eprintln!("{name}: {error}");
     ExitCode::FAILURE
 }
 
-fn anstream_eprint(problems: &config::Problems) {
-    eprint!("{}", problems.render(check::look(&std::io::stderr())));
+/// True if nothing is there. A file that cannot be seen, or a link that leads
+/// nowhere, is not nothing: a service must not start with defaults behind its back.
+fn is_absent(path: &Path) -> bool {
+    path.symlink_metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_nothing_at_all_is_absent() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("saslgate.toml");
+        assert!(is_absent(&path));
+        std::os::unix::fs::symlink("nowhere", &path).unwrap();
+        assert!(!is_absent(&path), "a link that leads nowhere");
+        let file = dir.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        assert!(!is_absent(&file.join("below")), "below something that is no directory");
+    }
 }

@@ -54,25 +54,10 @@ struct Given {
     peer_uid: Option<u32>,
     /// Least severe level that is logged.
     #[arg(long, default_value = "info", requires = "inherited", value_name = "LEVEL")]
-    log_level: LogLevel,
+    log_level: log::Level,
     /// Where log lines go.
     #[arg(long, default_value = "auto", requires = "inherited", value_name = "TARGET")]
-    log_target: LogTarget,
-}
-
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum LogLevel {
-    Error,
-    Warn,
-    Info,
-    Debug,
-}
-
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum LogTarget {
-    Auto,
-    Stderr,
-    Journal,
+    log_target: log::Target,
 }
 
 /// Entry point.
@@ -87,26 +72,16 @@ pub(super) fn main() -> ExitCode {
         }
     };
     if let Err(error) = log::init(log) {
-        return failed("pam", &error);
+        return failed("saslgate-pam", &error);
     }
     match run(settings, &source) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => failed("pam", &error),
+        Err(error) => failed("saslgate-pam", &error),
     }
 }
 
 fn given(given: Given) -> (log::Settings, Settings, Source) {
-    let level = match given.log_level {
-        LogLevel::Error => log::Level::Error,
-        LogLevel::Warn => log::Level::Warn,
-        LogLevel::Info => log::Level::Info,
-        LogLevel::Debug => log::Level::Debug,
-    };
-    let target = match given.log_target {
-        LogTarget::Auto => log::Target::Auto,
-        LogTarget::Stderr => log::Target::Stderr,
-        LogTarget::Journal => log::Target::Journal,
-    };
+    let log = log::Settings { level: given.log_level, target: given.log_target };
     let settings = Settings {
         socket: None,
         services: given.services,
@@ -119,5 +94,5 @@ fn given(given: Given) -> (log::Settings, Settings, Source) {
         requests_per_worker: given.requests_per_worker,
         service_dir: given.service_dir,
     };
-    (log::Settings { level, target }, settings, Source::Parent { peer: given.peer_uid })
+    (log, settings, Source::Parent { peer: given.peer_uid })
 }

@@ -7,8 +7,8 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use super::ConfigSource;
-use super::check::show;
+use super::output::{show, show_json};
+use super::{ConfigSource, exit};
 use crate::config::keys::{self, Key, Section};
 use crate::config::manual::{self, Topic};
 use crate::config::{self, Inspected};
@@ -36,7 +36,7 @@ pub(super) fn run(args: &Args, config: &ConfigSource) -> ExitCode {
     }
     let Some(name) = &args.key else {
         match args.json {
-            true => print_json(&describe_all(keys::all(), &InForce::of(config))),
+            true => show_json(&describe_all(keys::all(), &InForce::of(config))),
             false => show(&manual::example()),
         }
         return ExitCode::SUCCESS;
@@ -49,7 +49,7 @@ pub(super) fn run(args: &Args, config: &ConfigSource) -> ExitCode {
                 None => "`saslgate config` shows them all".to_owned(),
             };
             eprintln!("saslgate config: there is no key or section `{name}`; {hint}");
-            return ExitCode::from(2);
+            return ExitCode::from(exit::USAGE);
         }
     }
     ExitCode::SUCCESS
@@ -60,9 +60,9 @@ fn explain(topic: &Topic, args: &Args, in_force: &InForce) {
         (Topic::Section(section), false) => show(&manual::explain_section(section)),
         (Topic::Section(section), true) => {
             let keys = section.keys.iter().map(|key| (*section, key));
-            print_json(&describe_all(keys, in_force));
+            show_json(&describe_all(keys, in_force));
         }
-        (Topic::Key(section, key), true) => print_json(&in_force.describe(section, key)),
+        (Topic::Key(section, key), true) => show_json(&in_force.describe(section, key)),
         (Topic::Key(section, key), false) => {
             let mut text = format!("{}.{}\n", section.name, key.name);
             for line in in_force.lines(section, key) {
@@ -152,9 +152,4 @@ fn describe_all(
     in_force: &InForce,
 ) -> Vec<Described> {
     keys.map(|(section, key)| in_force.describe(section, key)).collect()
-}
-
-fn print_json(value: &impl Serialize) {
-    // Strings, lists and nulls: there is nothing in it that JSON cannot hold.
-    show(&format!("{}\n", serde_json::to_string_pretty(value).unwrap_or_default()));
 }

@@ -1,4 +1,7 @@
 //! Reads the file: its text, or why it cannot be trusted or read.
+//!
+//! A file that everybody may change, one of more than 1 MiB, a FIFO or a
+//! directory is refused before it is parsed. Called by `load` and `inspect`.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read};

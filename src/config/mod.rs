@@ -19,6 +19,7 @@ pub mod manual;
 mod nearest;
 mod problem;
 mod reader;
+mod reading;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -28,9 +29,10 @@ use std::path::{Path, PathBuf};
 
 use crate::{auth, backend, gate, ops, server, tls};
 
-use reader::{Reading, Site};
+use reading::{Reading, Site};
 
 pub use problem::{Look, Place, Problem, Problems, Severity};
+pub use rules::is_local;
 
 /// A checked configuration: what the composition roots build from.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,4 +1,6 @@
 //! "Did you mean": the name nearest to one that does not exist.
+//!
+//! For keys, sections, words and the argument of `saslgate config`.
 
 /// The candidate nearest to `word`, if it is near enough to have been meant:
 /// at most one edit (typing, leaving out, adding, swapping) in three

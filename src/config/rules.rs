@@ -9,7 +9,7 @@ use std::path::Path;
 use super::Config;
 use super::forms::split_address;
 use super::problem::Problem;
-use super::reader::Reading;
+use super::reading::Reading;
 use crate::gate::{AuthSource, BackendTls};
 
 /// Runs every rule, then drops what must not stay (see [`settle`]).
@@ -138,6 +138,13 @@ fn reaches(host: &str, address: SocketAddr) -> bool {
     }
 }
 
+/// True if a connection to `host:port` stays on this host. Names other than
+/// localhost are not looked up.
+#[must_use]
+pub fn is_local(address: &str) -> bool {
+    split_address(address).is_ok_and(|(host, _)| is_loopback(host) || is_unspecified(host))
+}
+
 fn is_loopback(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost")
         || host.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
@@ -154,9 +161,8 @@ fn clear_text_stays_here(reading: &Reading) -> Vec<Problem> {
     if backend.tls == BackendTls::Starttls || reading.is_refused(&[address, tls]) {
         return Vec::new();
     }
-    let is_local = split_address(&backend.address)
-        .is_ok_and(|(host, _)| is_loopback(host) || is_unspecified(host));
-    let Some(span) = reading.site(address, 0).filter(|_| !is_local) else { return Vec::new() };
+    let is_leaving = !is_local(&backend.address);
+    let Some(span) = reading.site(address, 0).filter(|_| is_leaving) else { return Vec::new() };
     let problem = Problem::error("mail would leave this host in clear")
         .about(tls)
         .at(span, "not a loopback address")
@@ -243,4 +249,21 @@ fn memory_for_lanes(reading: &Reading) -> Vec<Problem> {
             .at(span, format!("argon2id needs at least {least}KiB for {} lanes", store.lanes))
             .help("raise `memory` or lower `lanes` in [store]"),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn knows_which_addresses_stay_on_the_host() {
+        for address in
+            ["127.0.0.1:25", "LocalHost:25", "[::1]:25", "127.8.0.1:25", "[::ffff:127.0.0.1]:25"]
+        {
+            assert!(is_local(address), "{address}");
+        }
+        for address in ["192.0.2.1:25", "mx.test:25", "[2001:db8::1]:25", "localhost", ""] {
+            assert!(!is_local(address), "{address}");
+        }
+    }
 }

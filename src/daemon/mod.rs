@@ -1,4 +1,8 @@
 //! Composition roots: configuration to objects to tasks to signals, one file per service.
+//!
+//! The only place but `cli` that knows everybody. A service is prepared (what
+//! only root may have), then served until a signal; a reload builds what
+//! changed and swaps it in, or changes nothing. Called by `cli`.
 
 pub mod authd;
 pub mod gate;

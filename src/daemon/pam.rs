@@ -59,8 +59,8 @@ pub enum StartError {
         /// What the system says.
         error: io::Error,
     },
-    /// `service_user` cannot be found.
-    #[error("service_user: {0}")]
+    /// The account of authd cannot be found.
+    #[error("authd.user: {0}")]
     User(#[from] UserError),
     /// Something else the system refuses.
     #[error("cannot start: {0}")]

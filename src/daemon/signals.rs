@@ -1,4 +1,7 @@
 //! The signals a service lives by: stop, and read the configuration again.
+//!
+//! For `authd`, the gate and `saslgate try`. `saslgate-pam` forks, has no
+//! runtime, and reads its signals from a descriptor of its own.
 
 use std::io;
 

@@ -14,7 +14,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// A bounded number of sessions, and optionally a bound per client address.
 pub struct Slots {
     sessions: Arc<Semaphore>,
-    limit: usize,
     per_address: Option<NonZeroUsize>,
     /// Sessions in progress per holder. An entry goes with its last session,
     /// so the table is never longer than `sessions`.
@@ -48,7 +47,6 @@ impl Slots {
         let limit = sessions.clamp(1, Semaphore::MAX_PERMITS);
         Arc::new(Self {
             sessions: Arc::new(Semaphore::new(limit)),
-            limit,
             per_address,
             holders: Mutex::new(HashMap::new()),
         })
@@ -88,10 +86,10 @@ impl Slots {
         Some(Permit { _session: session, held: None })
     }
 
-    /// Sessions in progress.
-    #[must_use]
-    pub fn taken(&self) -> usize {
-        self.limit.saturating_sub(self.sessions.available_permits())
+    /// Places that are free now.
+    #[cfg(test)]
+    pub(crate) fn free(&self) -> usize {
+        self.sessions.available_permits()
     }
 
     fn give_back(&self, holder: Holder) {
@@ -146,7 +144,7 @@ mod tests {
         let first = admitted(&slots, "192.0.2.1").unwrap();
         let _second = admitted(&slots, "192.0.2.1").unwrap();
         assert!(matches!(slots.admit(address("192.0.2.2")), Admission::TooManySessions));
-        assert_eq!(slots.taken(), 2);
+        assert_eq!(slots.free(), 0);
         drop(first);
         assert!(admitted(&slots, "192.0.2.2").is_some());
     }
@@ -158,7 +156,7 @@ mod tests {
         assert!(matches!(slots.admit(address("192.0.2.1")), Admission::TooManyFromAddress));
         assert!(matches!(slots.admit(address("::ffff:192.0.2.1")), Admission::TooManyFromAddress));
         assert!(admitted(&slots, "192.0.2.2").is_some());
-        assert_eq!(slots.taken(), 1, "a refused connection keeps no place");
+        assert_eq!(slots.free(), 9, "a refused connection keeps no place");
         drop(first);
         assert!(slots.holders.lock().unwrap().is_empty());
         assert!(admitted(&slots, "192.0.2.1").is_some());

@@ -1,9 +1,10 @@
 //! What an accept error means: the peer's doing, ours, or the host's.
+//!
+//! For both accept loops. No accept error ends a service: one that would return
+//! at once is waited out, and said once.
 
 use std::io;
 use std::time::Duration;
-
-use nix::libc;
 
 /// How long accepting pauses when the host is out of descriptors or memory.
 /// Without a pause the loop would spin: the connection stays in the backlog.

@@ -29,7 +29,7 @@ const TURN: usize = 32;
 /// and becomes a task of `tasks`. It must not block.
 ///
 /// On stop the socket file goes first, and whoever has connected by then is
-/// still served; an inherited socket stays with its backlog for the next instance.
+/// still served, which takes as long as they wait for a place; an inherited socket stays with its backlog for the next instance.
 ///
 /// # Errors
 /// If the runtime cannot watch the socket. Accept errors end nothing.
@@ -78,7 +78,9 @@ where
     }
     if let Some(file) = file {
         drop(file);
-        while let Some(permit) = slots.try_take() {
+        // All places may be taken: those who wait get theirs as others end, as always.
+        loop {
+            let permit = slots.wait().await;
             let Ok(stream) = local_socket::accept(listener.get_ref()) else { break };
             serve(stream, permit);
         }
@@ -127,8 +129,8 @@ mod tests {
             tokio::spawn(serve_unix(socket, slots, stop, self.tasks.clone(), echo))
         }
 
-        async fn wait_for(&self, sessions: usize) {
-            while self.slots.taken() != sessions {
+        async fn wait_for_free(&self, places: usize) {
+            while self.slots.free() != places {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         }
@@ -165,7 +167,7 @@ mod tests {
         let serving = service.start();
         assert_eq!(answer(early).await, b'!');
         let mut late = UnixStream::connect(&service.path).unwrap();
-        service.wait_for(2).await; // its place, and the one that is held for the next
+        service.wait_for_free(2).await; // of 4: its place, and the one that is held for the next
         late.write_all(b"x").unwrap();
         assert_eq!(answer(late).await, b'?');
         service.stop.cancel();
@@ -185,7 +187,25 @@ mod tests {
         answer(second).await;
         service.stop.cancel();
         serving.await.unwrap().unwrap();
-        service.wait_for(0).await;
+        service.wait_for_free(1).await;
+    }
+
+    #[tokio::test]
+    async fn serves_who_waits_for_a_place_at_the_stop() {
+        let mut service = Service::bound(1);
+        let mut first = UnixStream::connect(&service.path).unwrap();
+        let mut second = UnixStream::connect(&service.path).unwrap();
+        second.write_all(b"x").unwrap();
+        let serving = service.start();
+        service.wait_for_free(0).await;
+        service.stop.cancel();
+        while service.path.exists() {
+            tokio::task::yield_now().await;
+        }
+        first.write_all(b"x").unwrap();
+        assert_eq!(answer(first).await, b'?');
+        assert_eq!(answer(second).await, b'!');
+        serving.await.unwrap().unwrap();
     }
 
     #[tokio::test]

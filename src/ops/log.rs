@@ -12,6 +12,7 @@
 use std::fmt::{self, Write as _};
 use std::io::IsTerminal;
 use std::os::fd::AsFd;
+use std::str::FromStr;
 
 use tracing::field::{Field, Visit};
 use tracing::subscriber::SetGlobalDefaultError;
@@ -54,6 +55,58 @@ pub enum Target {
     Stderr,
     /// Standard error with `<N>` priorities, which the journal reads (sd-daemon(3)).
     Journal,
+}
+
+/// A word that names no level or target.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("\"{0}\" is none of {1}")]
+pub struct UnknownWord(String, &'static str);
+
+impl Level {
+    /// The word in configuration and arguments.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+        }
+    }
+}
+
+impl FromStr for Level {
+    type Err = UnknownWord;
+
+    fn from_str(word: &str) -> Result<Self, UnknownWord> {
+        [Self::Error, Self::Warn, Self::Info, Self::Debug]
+            .into_iter()
+            .find(|level| level.as_str() == word)
+            .ok_or_else(|| UnknownWord(word.to_owned(), "error, warn, info, debug"))
+    }
+}
+
+impl Target {
+    /// The word in configuration and arguments.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Stderr => "stderr",
+            Self::Journal => "journal",
+        }
+    }
+}
+
+impl FromStr for Target {
+    type Err = UnknownWord;
+
+    fn from_str(word: &str) -> Result<Self, UnknownWord> {
+        [Self::Auto, Self::Stderr, Self::Journal]
+            .into_iter()
+            .find(|target| target.as_str() == word)
+            .ok_or_else(|| UnknownWord(word.to_owned(), "auto, stderr, journal"))
+    }
 }
 
 /// The tracing target of events: they pass whatever the level is.
@@ -252,6 +305,19 @@ mod tests {
             tracing::error!(target: "some_library", "broken");
         });
         assert_eq!(logged, "<6>auth success: [user=alice]\n<3>broken\n");
+    }
+
+    #[test]
+    fn words_name_levels_and_targets_and_nothing_else() {
+        for word in ["error", "warn", "info", "debug"] {
+            assert_eq!(word.parse::<Level>().map(Level::as_str), Ok(word));
+        }
+        for word in ["auto", "stderr", "journal"] {
+            assert_eq!(word.parse::<Target>().map(Target::as_str), Ok(word));
+        }
+        let error = "loud".parse::<Level>().unwrap_err().to_string();
+        assert_eq!(error, "\"loud\" is none of error, warn, info, debug");
+        assert!("syslog".parse::<Target>().is_err());
     }
 
     #[test]

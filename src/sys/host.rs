@@ -1,4 +1,6 @@
-//! What this host is called.
+//! What this host is called: the default realm, and the gate's name in SMTP.
+//!
+//! Asks the kernel and `/etc/hosts`, never DNS: a start must not hang on a resolver.
 
 /// The fully qualified name of this host, lower case, without a trailing dot.
 ///

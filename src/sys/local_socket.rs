@@ -10,7 +10,6 @@ use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
-use nix::libc;
 use nix::sys::socket::{self, SockFlag, SockType, UnixAddr, UnixCredentials};
 use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::io::Interest;

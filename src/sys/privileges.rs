@@ -1,4 +1,8 @@
 //! Giving up root for good, and checking that it is gone.
+//!
+//! For services that an init script starts as root; under systemd they never
+//! are root. Called by `daemon` before the process has threads: setresuid(2)
+//! of libc reaches all of them, but nothing may run in between.
 
 use nix::unistd::{self, Gid, Uid};
 

@@ -1,4 +1,7 @@
 //! Accounts and groups of the host, by name or number.
+//!
+//! Asks the account database of libc (files, LDAP, whatever nsswitch.conf
+//! says), so it may block: for start-up only, never on an async thread.
 
 use nix::unistd::{Gid, Group, Uid, User};
 

@@ -1,4 +1,7 @@
 //! What a handshake agreed on, in the words sendmail logs.
+//!
+//! For the log line and the `Received:` line. Names are OpenSSL's, which is
+//! what analyzers of sendmail's log know; rustls has IANA's.
 
 use rustls::{CipherSuite, CommonState, ProtocolVersion};
 

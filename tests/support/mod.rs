@@ -1,12 +1,12 @@
 //! Real programs for tests: servers in private directories, mail clients as
 //! child processes; and the gate's neighbours as threads of the test. Each test
 //! program takes the part it needs.
-#![allow(dead_code, reason = "each test program uses a part of it")]
-#![expect(
+#![allow(
+    dead_code,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    reason = "a test that cannot go on fails"
+    reason = "each test program uses a part of it, and a test that cannot go on fails"
 )]
 
 pub(crate) mod fake_authd;
@@ -17,4 +17,6 @@ pub(crate) mod process;
 pub(crate) mod saslauthd;
 pub(crate) mod scripted_backend;
 pub(crate) mod sendmail;
+pub(crate) mod site;
 pub(crate) mod smtp_client;
+pub(crate) mod user_cases;

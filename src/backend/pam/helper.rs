@@ -166,26 +166,9 @@ impl Recipe {
         if let Some(uid) = options.peer_uid {
             flag("--peer-uid", uid.to_string().into());
         }
-        flag("--log-level", level(options.log.level).into());
-        flag("--log-target", target(options.log.target).into());
+        flag("--log-level", options.log.level.as_str().into());
+        flag("--log-target", options.log.target.as_str().into());
         Self { program: options.program.clone(), arguments }
-    }
-}
-
-fn level(level: log::Level) -> &'static str {
-    match level {
-        log::Level::Error => "error",
-        log::Level::Warn => "warn",
-        log::Level::Info => "info",
-        log::Level::Debug => "debug",
-    }
-}
-
-fn target(target: log::Target) -> &'static str {
-    match target {
-        log::Target::Auto => "auto",
-        log::Target::Stderr => "stderr",
-        log::Target::Journal => "journal",
     }
 }
 

@@ -313,7 +313,7 @@ impl Supervisor {
 fn note_stranger(last: &mut Option<u32>, uid: Option<u32>, peers: &[u32]) {
     if uid != *last {
         let uid = uid.map_or_else(|| "unknown".to_owned(), |uid| uid.to_string());
-        warn!("turned away a connection of uid {uid}: only {peers:?} may ask (service_user)");
+        warn!("turned away a connection of uid {uid}: only {peers:?} may ask (authd.user)");
     }
     *last = uid;
 }

@@ -1,4 +1,8 @@
-//! PLAIN and LOGIN on top of a saslauthd socket: the exchange runs here, the verdict comes from there.
+//! PLAIN and LOGIN on top of a saslauthd socket.
+//!
+//! The exchange runs here, the verdict comes from there: what goes over the
+//! socket is a name and a password, so no other mechanism can be offered. Called
+//! by the gate through [`Mechanisms`].
 
 use std::sync::Arc;
 

@@ -1,5 +1,4 @@
-//! The database as a file: made at once and complete, owned by the service,
-//! recognised when it is another one.
+//! The database as a file: made at once and complete, owned by the service.
 //!
 //! A new store is built under a temporary name (0600 from the first moment,
 //! whatever the umask), synced, and then linked to its name: nobody ever sees
@@ -11,7 +10,7 @@
 //! by path is all it does.
 
 use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
@@ -53,13 +52,30 @@ impl Stamp {
     }
 }
 
-/// Refuses a file that anybody but the service (our effective uid) could get at.
+/// Says what would keep the uid `service` from using the store at `path`, as far as
+/// that can be seen without opening it. For `saslgate check`.
 ///
 /// # Errors
-/// `TooOpen`, `WrongOwner`, or what `stat` said.
-pub(super) fn check_private(path: &Path) -> Result<(), StoreError> {
-    let meta = fs::metadata(path).map_err(|error| StoreError::from_io(path, &error))?;
-    let service = nix::unistd::geteuid().as_raw();
+/// Those of [`check_private`], and `NoDirectory`.
+pub fn inspect(path: &Path, service: u32) -> Result<(), StoreError> {
+    match check_private(path, service) {
+        Err(StoreError::Missing { path })
+            if !directory_of(&path).is_dir() && directory_of(&path) != DEFAULT_DIRECTORY =>
+        {
+            Err(StoreError::NoDirectory { path })
+        }
+        outcome => outcome,
+    }
+}
+
+/// Refuses a file that anybody but root and `service` could get at, or put another in place of.
+///
+/// # Errors
+/// `NotAFile`, `TooOpen`, `WrongOwner`, `OpenDirectory`, `ForeignDirectory`, or what `stat` said.
+pub(super) fn check_private(path: &Path, service: u32) -> Result<(), StoreError> {
+    let on_io = |error: io::Error| StoreError::from_io(path, &error);
+    check_regular(path)?;
+    let meta = fs::metadata(path).map_err(on_io)?;
     if meta.uid() != service {
         return Err(StoreError::WrongOwner { path: path.to_owned(), owner: meta.uid(), service });
     }
@@ -67,7 +83,32 @@ pub(super) fn check_private(path: &Path) -> Result<(), StoreError> {
     if mode & 0o077 != 0 {
         return Err(StoreError::TooOpen { path: path.to_owned(), mode });
     }
+    // SQLite follows links, and keeps the log beside what they lead to.
+    let real = fs::canonicalize(path).map_err(on_io)?;
+    let directory = real.parent().unwrap_or(Path::new("/")).to_owned();
+    let meta = fs::metadata(&directory).map_err(on_io)?;
+    let (mode, owner) = (meta.mode() & 0o7777, meta.uid());
+    if mode & 0o022 != 0 {
+        return Err(StoreError::OpenDirectory { directory, mode });
+    }
+    if owner != 0 && owner != service {
+        return Err(StoreError::ForeignDirectory { directory, owner, service });
+    }
     Ok(())
+}
+
+/// Refuses what SQLite would wait at or read nonsense from.
+///
+/// # Errors
+/// `NotAFile`, or what `stat` said.
+pub(super) fn check_regular(path: &Path) -> Result<(), StoreError> {
+    let meta = fs::metadata(path).map_err(|error| StoreError::from_io(path, &error))?;
+    if meta.is_file() { Ok(()) } else { Err(StoreError::NotAFile { path: path.to_owned() }) }
+}
+
+/// Our effective uid: the account of the service, in the service.
+pub(super) fn us() -> u32 {
+    nix::unistd::geteuid().as_raw()
 }
 
 /// Makes an empty store at `path` unless there is a file already.
@@ -110,24 +151,6 @@ pub(super) enum Creation {
     WasThere,
 }
 
-/// Names the format of a file that is no SQLite database; `None` if it is not
-/// one that Cyrus SASL writes. Only for a file that SQLite has refused.
-pub(super) fn sasldb2_format(path: &Path) -> Option<&'static str> {
-    let mut head = [0; 32];
-    File::open(path).ok()?.read_exact(&mut head).ok()?;
-    let word = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
-    let is_any = |at: usize, magics: &[u32]| {
-        magics.contains(&word(at)) || magics.contains(&word(at).swap_bytes())
-    };
-    if is_any(12, BERKELEY_MAGICS) {
-        return Some("Berkeley DB");
-    }
-    if is_any(0, GDBM_MAGICS) {
-        return Some("GDBM");
-    }
-    is_any(16, LMDB_MAGICS).then_some("LMDB")
-}
-
 /// A store that is being made; its files go away with this.
 struct Unfinished(PathBuf);
 
@@ -161,8 +184,7 @@ impl Drop for Unfinished {
 }
 
 fn existing_directory(path: &Path) -> Result<PathBuf, StoreError> {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let directory = parent.unwrap_or(Path::new("."));
+    let directory = directory_of(path);
     if directory == Path::new(DEFAULT_DIRECTORY) && !directory.exists() {
         let made = fs::DirBuilder::new().mode(0o700).create(directory);
         made.map_err(|error| StoreError::from_io(path, &error))?;
@@ -173,15 +195,13 @@ fn existing_directory(path: &Path) -> Result<PathBuf, StoreError> {
     Ok(directory.to_owned())
 }
 
+fn directory_of(path: &Path) -> &Path {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    parent.unwrap_or(Path::new("."))
+}
+
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)
 }
-
-/// Hash, B-tree, queue and heap of Berkeley DB, at byte 12 in either byte order.
-const BERKELEY_MAGICS: &[u32] = &[0x0006_1561, 0x0005_3162, 0x0004_2253, 0x0007_4582];
-/// 64-bit, 32-bit and old GDBM, with and without the extended header, at byte 0.
-const GDBM_MAGICS: &[u32] = &[0x1357_9acd, 0x1357_9ace, 0x1357_9acf, 0x1357_9ad0, 0x1357_9ad1];
-/// LMDB, in the meta page behind its 16-byte page header.
-const LMDB_MAGICS: &[u32] = &[0xbeef_c0de];

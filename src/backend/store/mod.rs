@@ -22,7 +22,8 @@
 //! | `lookup` | pooled connections; reopens a file that was replaced |
 //! | `keeper` | the background thread |
 //! | `pool`, `hash` | hash threads; one argon2id computation |
-//! | `schema`, `file` | tables and pragmas; creation, ownership, foreign formats |
+//! | `schema`, `file` | tables and pragmas; creation and ownership |
+//! | `sasldb2` | recognises a file of Cyrus |
 
 mod admin;
 mod error;
@@ -32,6 +33,7 @@ mod keeper;
 mod lookup;
 mod pool;
 mod record;
+mod sasldb2;
 mod schema;
 mod settings;
 #[cfg(test)]
@@ -40,6 +42,7 @@ mod verify;
 
 pub use admin::{Access, Store, Users};
 pub use error::StoreError;
+pub use file::inspect;
 pub use record::{Moment, State, User};
 pub use settings::Settings;
 pub use verify::PasswordStore;

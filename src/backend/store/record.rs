@@ -1,4 +1,6 @@
 //! What the store tells of a user: names, state, dates. Never a verifier.
+//!
+//! Given out by `admin`, printed by `cli`. The words are those of the database.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

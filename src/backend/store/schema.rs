@@ -23,6 +23,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::error::StoreError;
 use super::file;
+use super::sasldb2;
 
 /// `PRAGMA application_id`: "SLGT".
 pub(super) const APPLICATION_ID: i64 = 0x534c_4754;
@@ -69,14 +70,15 @@ pub(super) fn initialise(path: &Path) -> Result<(), StoreError> {
 /// Opens an existing store and makes sure that it is one.
 ///
 /// # Errors
-/// `Missing`, `Denied`, `Sasldb2`, `Foreign`, `Newer`, `Damaged`, `Busy`, `Io`.
+/// `Missing`, `NotAFile`, `Denied`, `Sasldb2`, `Foreign`, `Newer`, `Damaged`, `Busy`, `Io`.
 pub(super) fn open(path: &Path, patience: Patience) -> Result<Connection, StoreError> {
+    file::check_regular(path)?;
     let opened = connect(path, patience).and_then(|connection| {
         recognise(path, &connection)?;
         Ok(connection)
     });
     opened.map_err(|error| match error {
-        StoreError::Damaged { path, detail } => match file::sasldb2_format(&path) {
+        StoreError::Damaged { path, detail } => match sasldb2::format(&path) {
             Some(format) => StoreError::Sasldb2 { path, format },
             None => StoreError::Damaged { path, detail },
         },

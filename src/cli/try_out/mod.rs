@@ -20,7 +20,7 @@
 //! | `show`, `recipes` | what is printed: the session, the mail, lines to paste |
 //!
 //! Exit code: 0, or 1 if it could not start, or with `--once` if the message
-//! was not accepted. Standard output is the show; standard error the log.
+//! was not accepted; 2 for wrong usage. Standard output is the show; standard error the log.
 
 mod certificate;
 mod client;
@@ -41,6 +41,7 @@ use client::{Letter, submit};
 use stage::{Stage, StageError};
 use transcript::Transcript;
 
+use crate::cli::{ConfigSource, exit};
 use crate::daemon::signals::Signals;
 
 /// Arguments.
@@ -80,7 +81,11 @@ pub(super) struct Args {
 }
 
 /// Runs the command.
-pub(super) fn run(args: &Args) -> ExitCode {
+pub(super) fn run(args: &Args, config: &ConfigSource) -> ExitCode {
+    if config.0.is_some() {
+        eprintln!("saslgate try: it writes a configuration of its own; leave --config out");
+        return ExitCode::from(exit::USAGE);
+    }
     let outcome = tokio::runtime::Runtime::new().map_err(StageError::Runtime).and_then(|runtime| {
         let outcome = runtime.block_on(play(args));
         // Told to stop while it hashes a long list of users, it does not hash them all.

@@ -15,6 +15,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::certificate::Pair;
+use crate::config;
 
 /// A directory, removed with all that is in it when this is dropped, unless it is kept.
 pub(super) struct Place {
@@ -105,7 +106,7 @@ impl Plan<'_> {
     fn text(&self) -> String {
         let path = |name: &str| toml_string(&self.place.path(name).to_string_lossy());
         // In clear to loopback only; anywhere else with a certificate that the host trusts.
-        let backend_tls = if is_loopback(self.backend) { "none" } else { "starttls" };
+        let backend_tls = if config::is_local(self.backend) { "none" } else { "starttls" };
         format!(
             "# Written by \"saslgate try\", anew at each start. Port 0: the kernel chooses.\n\
              \n\
@@ -153,13 +154,6 @@ impl Plan<'_> {
     }
 }
 
-/// True if `host:port` names this host's loopback.
-fn is_loopback(backend: &str) -> bool {
-    let host = backend.rsplit_once(':').map_or(backend, |(host, _)| host);
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
-}
-
 /// `text` as a TOML basic string: JSON's escapes are all TOML's, too, and a DEL
 /// is left to the configuration's own check.
 fn toml_string(text: &str) -> String {
@@ -171,7 +165,6 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
-    use crate::config;
     use crate::gate::BackendTls;
 
     fn plan<'a>(place: &'a Place, pair: &'a Pair, backend: &'a str) -> Plan<'a> {
@@ -217,15 +210,5 @@ mod tests {
         drop(Place::prepare(Some(&named)).unwrap());
         assert_eq!(fs::metadata(&named).unwrap().permissions().mode() & 0o777, 0o700);
         assert!(Place::prepare(Some(&outer.path().join("no/\0"))).is_err());
-    }
-
-    #[test]
-    fn loopback_is_recognised() {
-        for backend in ["127.0.0.1:25", "localhost:25", "[::1]:25", "127.8.0.1:25"] {
-            assert!(is_loopback(backend), "{backend}");
-        }
-        for backend in ["192.0.2.1:25", "mx.test:25", "[2001:db8::1]:25"] {
-            assert!(!is_loopback(backend), "{backend}");
-        }
     }
 }

@@ -1,17 +1,18 @@
-//! What `saslgate try` prints. A reader that closes the pipe early is no error.
-
-use std::fmt;
-use std::io::{self, Write};
+//! What `saslgate try` prints: what was set up, what was said, what arrived.
+//!
+//! Texts of peers come without control characters. The log is not here: it
+//! goes to standard error.
 
 use super::client::Letter;
 use super::recipes::{self, Facts};
 use super::stage::Stage;
 use super::transcript::{Transcript, harmless};
+use crate::cli::output::show;
 use crate::wire::smtp::reply::Reply;
 
 /// Says what was set up.
 pub(super) fn opening(stage: &Stage) {
-    say(format_args!(
+    show(&format!(
         "saslgate try: everything is in {dir}\n\n\
          \x20 STARTTLS       {starttls}\n\
          \x20 implicit TLS   {implicit}\n\
@@ -31,7 +32,7 @@ pub(super) fn opening(stage: &Stage) {
 
 /// Shows what was said.
 pub(super) fn session(transcript: &Transcript) {
-    say(format_args!(
+    show(&format!(
         "\nThe session as \"sendmail -X\" writes it: <<< the client, >>> the gate, === notes\n\n\
          {transcript}"
     ));
@@ -41,18 +42,15 @@ pub(super) fn session(transcript: &Transcript) {
 pub(super) fn delivery(stage: &Stage, letter: &Letter, reply: &Reply) {
     let Some(maildir) = &stage.maildir else {
         let reply = harmless(&reply.first_line());
-        say(format_args!("\n{} took the message: {reply}\n", stage.backend));
+        show(&format!("\n{} took the message: {reply}\n", stage.backend));
         return;
     };
     match maildir.find(letter.id.as_bytes()) {
         Ok(Some(message)) => {
             let text = harmless(&String::from_utf8_lossy(&message));
-            say(format_args!(
-                "\nThe message as it lies in {}:\n\n",
-                stage.maildir_path().display()
-            ));
+            show(&format!("\nThe message as it lies in {}:\n\n", stage.maildir_path().display()));
             for line in text.lines() {
-                say(format_args!("| {line}\n"));
+                show(&format!("| {line}\n"));
             }
         }
         Ok(None) => eprintln!("saslgate try: the message is not in the maildir"),
@@ -74,7 +72,7 @@ pub(super) fn recipes(stage: &Stage, letter: &Letter) {
         from: &letter.from,
         to: &letter.to,
     };
-    say(format_args!(
+    show(&format!(
         "\nTry it from another terminal:\n\n{}\n\n{}\n\n{}\n\nServing until Ctrl-C.\n",
         recipes::swaks(&facts),
         recipes::curl(&facts),
@@ -84,17 +82,11 @@ pub(super) fn recipes(stage: &Stage, letter: &Letter) {
 
 /// One line for scripts: `ready starttls=... implicit=... socket=... dir=...`.
 pub(super) fn places(stage: &Stage) {
-    say(format_args!(
+    show(&format!(
         "ready starttls={} implicit={} socket={} dir={}\n",
         stage.starttls,
         stage.implicit,
         stage.socket().display(),
         stage.place.dir().display(),
     ));
-}
-
-fn say(text: fmt::Arguments<'_>) {
-    let mut out = io::stdout();
-    let _ = out.write_fmt(text);
-    let _ = out.flush();
 }

@@ -1,4 +1,7 @@
 //! The services of `saslgate try`: set up in order, taken down in order.
+//!
+//! The same composition roots as the services', with a configuration file that
+//! is written here and passes the same check. Whatever fails, what was started ends.
 
 use std::io;
 use std::net::SocketAddr;

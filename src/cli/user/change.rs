@@ -1,8 +1,12 @@
 //! `saslgate user add|passwd|del|lock|unlock`: one change each.
+//!
+//! Whether the user exists is asked before the password is, so that nobody
+//! types one twice for nothing.
 
-use super::{CommandError, parse_name, password, print};
+use super::{CommandError, parse_name, password};
 use crate::backend::store::{Access, Store, StoreError};
 use crate::base::{Identity, Secret};
+use crate::cli::output::print;
 use crate::config::Config;
 
 /// A command that names a user and needs a password.
@@ -30,7 +34,7 @@ pub(super) fn add(args: &WithPassword, config: &Config) -> Result<(), CommandErr
         return Err(StoreError::UserExists(identity).into());
     }
     store.add(&identity, Some(&args.password()?))?;
-    print(&format!("{identity} added\n"))
+    Ok(print(&format!("{identity} added\n"))?)
 }
 
 pub(super) fn passwd(args: &WithPassword, config: &Config) -> Result<(), CommandError> {
@@ -40,7 +44,7 @@ pub(super) fn passwd(args: &WithPassword, config: &Config) -> Result<(), Command
         return Err(StoreError::NoSuchUser(identity).into());
     }
     store.set_password(&identity, &args.password()?)?;
-    print(&format!("{identity} has a new password\n"))
+    Ok(print(&format!("{identity} has a new password\n"))?)
 }
 
 pub(super) fn del(args: &Named, config: &Config) -> Result<(), CommandError> {
@@ -63,7 +67,7 @@ fn change(
 ) -> Result<(), CommandError> {
     let identity = parse_name(&args.user, config)?;
     task(&mut Store::open(&config.store, Access::Existing)?, &identity)?;
-    print(&format!("{identity} {done}\n"))
+    Ok(print(&format!("{identity} {done}\n"))?)
 }
 
 impl WithPassword {

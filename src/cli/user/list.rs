@@ -7,9 +7,10 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use super::{CommandError, parse_name, print};
+use super::{CommandError, parse_name};
 use crate::backend::store::{Access, Moment, Store, StoreError, User};
 use crate::base::Printable;
+use crate::cli::output::{print, print_json};
 use crate::config::Config;
 
 /// Arguments of `list`.
@@ -34,14 +35,14 @@ pub(super) fn list(args: &ListArgs, config: &Config) -> Result<(), CommandError>
     let store = Store::open(&config.store, Access::Existing)?;
     let users = store.list().collect::<Result<Vec<User>, _>>()?;
     if args.json {
-        return print_json(&users.iter().map(Record::of).collect::<Vec<_>>());
+        return Ok(print_json(&users.iter().map(Record::of).collect::<Vec<_>>())?);
     }
     let mut table = plain_table();
     table.set_header(["USER", "REALM", "STATE", "MECHANISMS", "CREATED", "CHANGED", "LAST USED"]);
     for user in &users {
         table.add_row(fields(user));
     }
-    print(&rendered(table))
+    Ok(print(&rendered(table))?)
 }
 
 pub(super) fn show(args: &ShowArgs, config: &Config) -> Result<(), CommandError> {
@@ -49,14 +50,14 @@ pub(super) fn show(args: &ShowArgs, config: &Config) -> Result<(), CommandError>
     let store = Store::open(&config.store, Access::Existing)?;
     let user = store.find(&identity)?.ok_or(StoreError::NoSuchUser(identity))?;
     if args.json {
-        return print_json(&Record::of(&user));
+        return Ok(print_json(&Record::of(&user))?);
     }
     let names = ["user", "realm", "state", "mechanisms", "created", "changed", "last used"];
     let mut table = plain_table();
     for (name, value) in names.into_iter().zip(fields(&user)) {
         table.add_row([name.to_owned(), value]);
     }
-    print(&rendered(table))
+    Ok(print(&rendered(table))?)
 }
 
 /// A user as JSON. The names are a contract.
@@ -124,9 +125,4 @@ fn rendered(mut table: Table) -> String {
         column.set_padding((0, 2));
     }
     format!("{}\n", table.trim_fmt())
-}
-
-fn print_json(value: &impl Serialize) -> Result<(), CommandError> {
-    let text = serde_json::to_string_pretty(value).map_err(std::io::Error::from)?;
-    print(&format!("{text}\n"))
 }

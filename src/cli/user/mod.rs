@@ -6,12 +6,12 @@
 //! 2 wrong usage, and from sysexits(3) 65 damaged, 66 no store, 74 input or
 //! output, 75 in use, 77 no permission, 78 configuration.
 
-use std::io::{self, Write};
+use std::io;
 use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use super::ConfigSource;
+use super::{ConfigSource, exit};
 use crate::backend::store::StoreError;
 use crate::base::Identity;
 use crate::config::Config;
@@ -87,7 +87,7 @@ impl CommandError {
         ExitCode::from(match self {
             Self::Name { .. } | Self::Password(_) => 1,
             Self::Store(error) => store_exit_code(error),
-            Self::Output(_) => 74,
+            Self::Output(_) => exit::IO,
         })
     }
 }
@@ -95,31 +95,25 @@ impl CommandError {
 fn store_exit_code(error: &StoreError) -> u8 {
     match error {
         StoreError::UserExists(_) | StoreError::NoSuchUser(_) | StoreError::EmptyPassword => 1,
-        StoreError::Missing { .. } | StoreError::NoDirectory { .. } => 66,
-        StoreError::Denied { .. } | StoreError::WrongOwner { .. } | StoreError::TooOpen { .. } => {
-            77
-        }
-        StoreError::Full { .. } | StoreError::Io { .. } | StoreError::Hash(_) => 74,
-        StoreError::Busy { .. } => 75,
+        StoreError::Missing { .. } | StoreError::NoDirectory { .. } => exit::NO_INPUT,
+        StoreError::Denied { .. }
+        | StoreError::WrongOwner { .. }
+        | StoreError::TooOpen { .. }
+        | StoreError::OpenDirectory { .. }
+        | StoreError::ForeignDirectory { .. } => exit::NO_PERMISSION,
+        StoreError::Full { .. } | StoreError::Io { .. } | StoreError::Hash(_) => exit::IO,
+        StoreError::Busy { .. } => exit::TEMPORARY,
         StoreError::Damaged { .. }
         | StoreError::BadVerifier { .. }
         | StoreError::Foreign { .. }
+        | StoreError::NotAFile { .. }
         | StoreError::Newer { .. }
         | StoreError::LeftoverLog { .. }
-        | StoreError::Sasldb2 { .. } => 65,
+        | StoreError::Sasldb2 { .. } => exit::DATA,
     }
 }
 
 fn parse_name(name: &str, config: &Config) -> Result<Identity, CommandError> {
     Identity::parse(name, &config.auth.default_realm)
         .map_err(|error| CommandError::Name { name: name.escape_debug().to_string(), error })
-}
-
-/// Prints to standard output. A reader that has seen enough (`head`) is no error.
-fn print(text: &str) -> Result<(), CommandError> {
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        outcome => Ok(outcome?),
-    }
 }

@@ -8,6 +8,7 @@
 mod authd;
 mod gate;
 mod limits;
+mod log;
 mod pam;
 mod store;
 mod tls;
@@ -67,8 +68,8 @@ pub static SECTIONS: &[Section] = &[
     gate::SECTION,
     gate::LISTENER,
     gate::BACKEND,
-    tls::TLS,
-    tls::LOG,
+    tls::SECTION,
+    log::SECTION,
 ];
 
 impl Section {

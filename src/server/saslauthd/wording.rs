@@ -5,11 +5,10 @@
 //! password would not tell too: what is wrong with an account is told only to
 //! whoever had its password right.
 
+use super::settings::UnavailableReply;
 use crate::auth::Verdict;
 use crate::base::{IdentityError, ReasonCode};
 use crate::wire::saslauthd::{Refusal, Reply};
-
-use super::settings::UnavailableReply;
 
 /// Whose texts refusals have: those of the PAM mechanism where PAM is among the
 /// backends, else those of mechanisms that give no reason (sasldb).

@@ -1,4 +1,7 @@
 //! The reply: a word, and perhaps a reason.
+//!
+//! Our server writes [`Reply`], whose texts are ours; clients read
+//! [`ServerReply`], whose reason is a peer's and is taken for nothing but a log line.
 
 /// Longest reply text a client reads: libsasl2 clamps it there (1,024-byte buffer less a NUL).
 pub const MAX_REPLY_BYTES: usize = 1023;

@@ -1,4 +1,7 @@
 //! The request: read incrementally on the server's side, written at once on the client's.
+//!
+//! Both buffers have all their room from the start and wipe themselves: a
+//! vector that grows would leave copies of the password behind.
 
 use std::fmt;
 use std::net::IpAddr;

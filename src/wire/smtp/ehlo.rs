@@ -78,7 +78,16 @@ impl Capabilities {
             (0, limit) | (limit, 0) => limit,
             (theirs, own) => theirs.min(own),
         };
-        Self { size: self.size.map(smaller), starttls: false, auth: Vec::new(), ..self.clone() }
+        Self {
+            size: self.size.map(smaller),
+            pipelining: self.pipelining,
+            eight_bit_mime: self.eight_bit_mime,
+            dsn: self.dsn,
+            enhanced_status_codes: self.enhanced_status_codes,
+            smtputf8: self.smtputf8,
+            starttls: false,
+            auth: Vec::new(),
+        }
     }
 
     /// The lines of our own EHLO reply behind the first, in the order sendmail

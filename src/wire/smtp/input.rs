@@ -66,13 +66,6 @@ impl Input {
         self.bytes.extend_from_slice(arrived);
     }
 
-    /// Wipes and drops everything, as STARTTLS demands (RFC 3207 §4.2).
-    pub fn clear(&mut self) {
-        self.bytes.as_mut_slice().zeroize();
-        self.bytes.clear();
-        self.head = 0;
-    }
-
     /// Moves to an allocation that holds `arrived_bytes` more. `Vec` would leave
     /// its old allocation unwiped, so the move is made by hand; the new one is
     /// at least half empty, so moves are rare.
@@ -136,15 +129,6 @@ mod tests {
         assert_eq!(input.len(), 5006);
         assert_eq!(input[..6], [1; 6]);
         assert_eq!(input[6..], [2; 5000]);
-    }
-
-    #[test]
-    fn clearing_leaves_nothing_to_execute() {
-        let mut input = Input::new();
-        input.extend_from_slice(b"NOOP\r\n");
-        input.clear();
-        assert!(input.is_empty());
-        assert_eq!(input.take(4), b"");
     }
 
     #[test]

@@ -62,12 +62,6 @@ impl LineSplitter {
         Self { limit_bytes, scanned: 0, is_discarding: false }
     }
 
-    /// Changes the limit for the lines to come: [`MAX_AUTH_LINE_BYTES`] while
-    /// an AUTH exchange runs, the usual one after it.
-    pub fn set_limit(&mut self, limit_bytes: usize) {
-        self.limit_bytes = limit_bytes;
-    }
-
     /// Takes the next line from the front of `input`, wiping its bytes there;
     /// `None` if there is none yet. The input is the same from call to call,
     /// and only grows at its end in between; after taking bytes from it in
@@ -180,24 +174,6 @@ mod tests {
         }
         let bytes: Vec<&[u8]> = all.chunks(1).collect();
         assert_eq!(lines(12, &bytes), whole);
-    }
-
-    #[test]
-    fn the_auth_limit_applies_from_the_next_line_on() {
-        let mut splitter = LineSplitter::new(10);
-        let mut input = Input::new();
-        input.extend_from_slice(b"AUTH X\r\n");
-        assert_eq!(splitter.next(&mut input), Some(complete(b"AUTH X")));
-        splitter.set_limit(MAX_AUTH_LINE_BYTES);
-        input.extend_from_slice(&[b'A'; MAX_AUTH_LINE_BYTES - 2]);
-        assert_eq!(splitter.next(&mut input), None);
-        input.extend_from_slice(b"\r\n");
-        assert_eq!(splitter.next(&mut input), Some(complete(&[b'A'; MAX_AUTH_LINE_BYTES - 2])));
-        splitter.set_limit(10);
-        input.extend_from_slice(&[b'B'; 50]);
-        input.extend_from_slice(b"\r\nQUIT\r\n");
-        assert_eq!(splitter.next(&mut input), Some(Line::TooLong));
-        assert_eq!(splitter.next(&mut input), Some(complete(b"QUIT")));
     }
 
     #[test]

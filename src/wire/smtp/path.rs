@@ -33,8 +33,6 @@ const MAX_LABEL_BYTES: usize = 63;
 pub struct Path {
     /// The mailbox without brackets, as it goes on the wire; empty for the null path.
     address: String,
-    /// Where the local part ends: `local_bytes <= address.len()`.
-    local_bytes: usize,
 }
 
 /// Which of the two paths is read.
@@ -128,38 +126,14 @@ impl Path {
         if address_bytes + "<>".len() > MAX_PATH_BYTES {
             return Err(PathError::TooLong);
         }
-        let path = Self { address: address.to_owned(), local_bytes };
+        let path = Self { address: address.to_owned() };
         Ok((path, text.len() - behind.len() + ">".len()))
-    }
-
-    /// The null reverse path `<>`, sender of reports.
-    #[must_use]
-    pub fn null() -> Self {
-        Self { address: String::new(), local_bytes: 0 }
-    }
-
-    /// True for `<>`.
-    #[must_use]
-    pub fn is_null(&self) -> bool {
-        self.address.is_empty()
     }
 
     /// The mailbox without brackets, quotes kept; empty for the null path.
     #[must_use]
     pub fn address(&self) -> &str {
         &self.address
-    }
-
-    /// The part before the `@`, its quotes kept; empty for the null path.
-    #[must_use]
-    pub fn local(&self) -> &str {
-        &self.address[..self.local_bytes]
-    }
-
-    /// The part behind the `@`, as it was sent; `None` for `<>` and `<postmaster>`.
-    #[must_use]
-    pub fn domain(&self) -> Option<&str> {
-        self.address.get(self.local_bytes + 1..)
     }
 
     /// True if it holds anything but ASCII, so only SMTPUTF8 may carry it (RFC 6531 §3.3).
@@ -323,8 +297,6 @@ mod tests {
         assert_eq!(forward("<Postmaster>").as_deref(), Ok("<Postmaster>"));
         assert_eq!(reverse("<postmaster>"), Err(PathError::NoDomain));
         assert_eq!(forward("<bob>"), Err(PathError::NoDomain));
-        assert!(Path::null().is_null());
-        assert_eq!(Path::null().domain(), None);
     }
 
     #[test]
@@ -339,9 +311,8 @@ mod tests {
     }
 
     #[test]
-    fn knows_the_parts() {
+    fn gives_the_mailbox_and_what_follows_it() {
         let (path, rest) = Path::parse(b"<\"a@b\"@C.d> SIZE=1", Direction::Reverse).unwrap();
-        assert_eq!((path.local(), path.domain()), ("\"a@b\"", Some("C.d")));
         assert_eq!(path.address(), "\"a@b\"@C.d");
         assert_eq!(rest, b" SIZE=1");
         assert!(!path.needs_smtputf8());

@@ -1,4 +1,8 @@
-//! The outcome of an AUTH command.
+//! The outcome of an AUTH command: sendmail's two lines.
+//!
+//! A success is `AUTH=server, ...`; everything else is `AUTH failure (...)`
+//! with libsasl2's number and words for it, which the sendmail filter of
+//! fail2ban matches. An outage has a number of its own (-1) there.
 
 use std::fmt;
 

@@ -1,4 +1,7 @@
-//! What became of a message.
+//! What became of a message: one line, whatever became of it.
+//!
+//! sendmail has nothing like it, since it writes a line for each recipient
+//! when it has delivered; the queue id leads to those.
 
 use std::fmt;
 use std::time::Duration;

@@ -1,4 +1,7 @@
 //! What happened to a session outside of AUTH and messages.
+//!
+//! TLS in sendmail's words, refusals in ours. Beginning and end of a session
+//! are at debug: anybody can cause them.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -76,8 +79,6 @@ pub enum Rejection {
     DataBehindStarttls,
     /// BDAT although CHUNKING is not offered: what follows is content, not commands.
     BdatNotOffered,
-    /// A line beyond the limit.
-    LineTooLong,
     /// Nothing was heard for too long.
     Timeout,
 }
@@ -93,7 +94,6 @@ impl Rejection {
             Self::HttpVerb => "http-verb",
             Self::DataBehindStarttls => "data-behind-starttls",
             Self::BdatNotOffered => "bdat-not-offered",
-            Self::LineTooLong => "line-too-long",
             Self::Timeout => "timeout",
         }
     }

@@ -1,13 +1,12 @@
 //! Every line, to the letter; and that each call writes one.
 
-use std::io;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::session::TlsStarted;
 use super::*;
 use crate::base::{Reason, ReasonCode};
+use crate::ops::log::{Level, capture};
 
 const TLS: TlsFacts<'static> =
     TlsFacts { version: "TLSv1.3", cipher: "TLS_AES_256_GCM_SHA384", bits: 256, verify: "NOT" };
@@ -179,19 +178,9 @@ fn finds_the_queue_id_of_sendmail_and_postfix() {
 }
 
 #[test]
-fn each_fact_is_one_line_to_the_event_target() {
-    let written = Arc::new(Mutex::new(Vec::new()));
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::INFO)
-        .without_time()
-        .with_ansi(false)
-        .with_writer({
-            let written = Arc::clone(&written);
-            move || Captured(Arc::clone(&written))
-        })
-        .finish();
+fn each_fact_is_one_line_whatever_the_level() {
     let client = client("192.0.2.7");
-    tracing::subscriber::with_default(subscriber, || {
+    let text = capture::journal(Level::Error, || {
         tls_started(&client, &TLS);
         tls_failed(&TlsFailure { client, reason: "x" });
         auth(&AuthEvent { client, mechanism: "PLAIN", login: "a", outcome: AuthOutcome::Accepted });
@@ -200,26 +189,13 @@ fn each_fact_is_one_line_to_the_event_target() {
         // At debug, so not here.
         connected(&client, "127.0.0.1:587".parse().unwrap());
     });
-    let text = String::from_utf8(written.lock().unwrap().clone()).unwrap();
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines.len(), 5, "{text}");
-    assert!(lines.iter().all(|line| line.trim_start().starts_with("INFO saslgate::event: ")));
-    assert!(lines[4].ends_with(
-        "rejected: relay=[192.0.2.7], reason=http-verb, reply=\"421 5.7.0 \\x22bye\\x22\""
-    ));
-}
-
-struct Captured(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Captured {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+    assert!(lines.iter().all(|line| line.starts_with("<6>")));
+    assert_eq!(
+        lines[4],
+        "<6>rejected: relay=[192.0.2.7], reason=http-verb, reply=\"421 5.7.0 \\x22bye\\x22\""
+    );
 }
 
 #[test]

@@ -1,4 +1,6 @@
 //! How the values of a line are written: clients, names, addresses, queue ids.
+//!
+//! Each wrapper escapes so that no value can end itself and begin another key.
 
 use std::fmt::{self, Write};
 use std::net::IpAddr;

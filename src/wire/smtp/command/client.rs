@@ -1,4 +1,7 @@
 //! The name a client gives itself in EHLO or HELO.
+//!
+//! Taken as sendmail takes it, though few are host names: it stands in the
+//! `Received:` line, so no character gets through that could end or fold one.
 
 use std::fmt;
 

@@ -1,4 +1,7 @@
 //! MAIL and RCPT: read from a client, written strictly for the backend.
+//!
+//! The backend never sees the client's bytes, only what was understood of
+//! them, written anew (RFC 5321 §4.1.1.2 and §4.1.1.3).
 
 use super::super::ehlo::Capabilities;
 use super::super::path::{Direction, Path};

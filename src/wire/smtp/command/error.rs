@@ -1,4 +1,7 @@
 //! What is wrong with a command line, and the one place that says so to the client.
+//!
+//! Texts name what would have been right. Whatever of the client's own is
+//! repeated was bounded and printable before it came here.
 
 use super::super::path::{Direction, PathError};
 use super::super::reply::Reply;

@@ -1,3 +1,5 @@
+//! Command lines that are taken and those that are not, and what the client is told.
+
 use super::*;
 use crate::wire::smtp::ehlo::Capabilities;
 use crate::wire::smtp::path::{Direction, PathError};

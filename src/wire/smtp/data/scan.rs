@@ -1,4 +1,7 @@
 //! The scanner on clean content: finds what is not a line of text, copies what is.
+//!
+//! The hot loop of the gate: runs of lines are found with memchr and copied
+//! whole. What happens after a violation is in `discard`.
 
 use super::{Discipline, LineStart, Place, Scanned, Scanner, State};
 use crate::wire::smtp::Stray;

@@ -82,12 +82,6 @@ impl Reply {
         self.code / 100 == 2
     }
 
-    /// 3xx: go on (354, 334).
-    #[must_use]
-    pub fn is_intermediate(&self) -> bool {
-        self.code / 100 == 3
-    }
-
     /// 4xx: not now.
     #[must_use]
     pub fn is_transient(&self) -> bool {
@@ -100,41 +94,9 @@ impl Reply {
         self.code / 100 == 5
     }
 
-    /// The enhanced status code that starts the first line, such as `2.0.0`
-    /// (RFC 2034 §4: of the class of the code, or it is only text).
-    #[must_use]
-    pub fn enhanced(&self) -> Option<&str> {
-        let word = self.lines.first()?.split(|byte| *byte == b' ').next()?;
-        let word = std::str::from_utf8(word).ok()?;
-        let mut parts = word.split('.');
-        let class = parts.next()?.parse::<u16>().ok()?;
-        let is_class = class == self.code / 100 && matches!(class, 2 | 4 | 5);
-        let is_number =
-            |part: &str| (1..=3).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
-        let is_enhanced = is_class
-            && word.as_bytes().get(1) == Some(&b'.')
-            && is_number(parts.next()?)
-            && is_number(parts.next()?)
-            && parts.next().is_none();
-        is_enhanced.then_some(word)
-    }
-
     /// The text of each line as it goes on the wire, with the enhanced code, without the reply code.
     pub fn lines(&self) -> impl Iterator<Item = &[u8]> {
         self.lines.iter().map(Vec::as_slice)
-    }
-
-    /// The text for people: all lines joined by blanks, without code and
-    /// enhanced code; bytes that are not UTF-8 as U+FFFD.
-    #[must_use]
-    pub fn text(&self) -> String {
-        let enhanced = self.enhanced().map_or(&b""[..], str::as_bytes);
-        let texts: Vec<String> = self
-            .lines()
-            .map(|line| line.strip_prefix(enhanced).unwrap_or(line).trim_ascii())
-            .map(|line| String::from_utf8_lossy(line).into_owned())
-            .collect();
-        texts.join(" ")
     }
 
     /// Code and text of the first line, for a log: `250 2.0.0 6AKBaHSi006712 Message accepted`.

@@ -1,3 +1,5 @@
+//! Our replies and the backend's: literal bytes, every truncation, mutation and split.
+
 use super::*;
 
 fn written(reply: &Reply) -> String {
@@ -146,34 +148,17 @@ fn truncations_and_mutations_never_make_a_reply_of_another_shape() {
 fn sorts_replies_by_class() {
     let classes = |code| {
         let reply = Reply::new(code, "", "x");
-        [reply.is_positive(), reply.is_intermediate(), reply.is_transient(), reply.is_permanent()]
+        [reply.is_positive(), reply.is_transient(), reply.is_permanent()]
     };
-    assert_eq!(classes(250), [true, false, false, false]);
-    assert_eq!(classes(354), [false, true, false, false]);
-    assert_eq!(classes(421), [false, false, true, false]);
-    assert_eq!(classes(550), [false, false, false, true]);
+    assert_eq!(classes(250), [true, false, false]);
+    assert_eq!(classes(354), [false, false, false]);
+    assert_eq!(classes(421), [false, true, false]);
+    assert_eq!(classes(550), [false, false, true]);
 }
 
 #[test]
-fn finds_the_enhanced_code() {
-    let enhanced =
-        |line: &str| reply(format!("{line}\r\n").as_bytes()).enhanced().map(str::to_owned);
-    assert_eq!(enhanced("250 2.0.0 ok").as_deref(), Some("2.0.0"));
-    assert_eq!(enhanced("550 5.7.123").as_deref(), Some("5.7.123"));
-    for none in
-        ["250 ok", "250 5.0.0 x", "250 2.0 x", "250 2.0.0.0 x", "250 2.0.0000 x", "250 2..0 x"]
-    {
-        assert_eq!(enhanced(none), None, "{none}");
-    }
-    assert_eq!(enhanced("354 3.0.0 go"), None);
-    assert_eq!(enhanced("250 +2.0.0 x"), None);
-    assert_eq!(enhanced("250 02.0.0 x"), None);
-}
-
-#[test]
-fn gives_text_for_people() {
+fn gives_its_first_line_for_a_log() {
     let multi = reply(b"550-5.7.1 one\r\n550 5.7.1 two \xff\r\n");
-    assert_eq!(multi.text(), "one two \u{fffd}");
     assert_eq!(multi.first_line(), "550 5.7.1 one");
     assert_eq!(reply(b"250\r\n").first_line(), "250");
 }

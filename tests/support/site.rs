@@ -1,16 +1,16 @@
-//! A private place with a configuration and a store, and the built program run in it.
-#![allow(dead_code, reason = "each test program uses a part of it")]
+//! A password store in a private place, and the program that works on it.
 
 use std::ffi::OsStr;
-use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 
 use saslgate::auth::{Answer, Attempt, Service, Verification, Verify};
 use saslgate::backend::store::{Access, PasswordStore, Settings, Store};
 use saslgate::base::{Identity, Origin, Secret};
+
+use super::gate::SASLGATE;
 
 /// A directory of its own, with `saslgate.toml` for cheap hashes and realm `example.org`.
 pub(crate) struct Site {
@@ -70,22 +70,9 @@ impl Site {
 
 /// The built program, called by this name.
 pub(crate) fn program(name: impl AsRef<OsStr>) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_saslgate"));
+    let mut command = Command::new(SASLGATE);
     command.arg0(name);
     command
-}
-
-/// Runs a command to its end with this standard input.
-pub(crate) fn run(command: &mut Command, input: &[u8]) -> Output {
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    // A program that refuses early reads nothing of it.
-    drop(child.stdin.take().unwrap().write_all(input));
-    child.wait_with_output().unwrap()
-}
-
-pub(crate) fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).unwrap()
 }
 
 pub(crate) fn id(name: &str) -> Identity {

@@ -5,9 +5,10 @@
 //! command whose exit code and texts count, then the listing.
 
 use std::ffi::OsString;
-use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::Command;
+
+use super::process::run;
 
 /// One case. In arguments, `DB` stands for the path of the database.
 pub(crate) struct Case {
@@ -78,6 +79,19 @@ pub(crate) const CASES: &[Case] = &[
         name: "takes clusters and joined values",
         arguments: &["-cpfDB", "-uexample.org", "alice"],
         listed: ALICE,
+        ..BASE
+    },
+    Case {
+        name: "leaves an equals sign to the value it begins",
+        arguments: &["-cp", "-fDB", "-u=x", "alice"],
+        listed: &["alice@=x: userPassword"],
+        ..BASE
+    },
+    Case {
+        name: "complains of every wrong letter",
+        arguments: &["-x", "-y"],
+        code: 1,
+        stderr: SET_USAGE,
         ..BASE
     },
     Case {
@@ -313,15 +327,14 @@ pub(crate) fn problems(case: &Case, start: Start) -> Vec<String> {
     for user in case.set_up {
         let mut command = start("saslpasswd2");
         command.args(["-c", "-p", "-u", "example.org", "-f"]).arg(&database).arg(user);
-        let output = run(&mut command, b"other\n");
-        assert!(output.status.success(), "{output:?}");
+        run(&mut command, b"other\n").expect_success();
     }
     let mut command = start(case.program);
     command.args(case.arguments.iter().map(|argument| with_path(argument, &database)));
     let output = run(&mut command, case.input);
     let mut problems = Vec::new();
-    if output.status.code() != Some(case.code) {
-        problems.push(format!("exit code {:?}, not {}", output.status.code(), case.code));
+    if output.code != Some(case.code) {
+        problems.push(format!("exit code {:?}, not {}", output.code, case.code));
     }
     let stdout = lines(&output.stdout);
     if stdout != case.stdout {
@@ -347,14 +360,6 @@ fn with_path(argument: &str, database: &Path) -> OsString {
     argument.replace("DB", &database.to_string_lossy()).into()
 }
 
-fn run(command: &mut Command, input: &[u8]) -> Output {
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    // A program that refuses early reads nothing of it.
-    drop(child.stdin.take().unwrap().write_all(input));
-    child.wait_with_output().unwrap()
-}
-
-fn lines(bytes: &[u8]) -> Vec<String> {
-    String::from_utf8_lossy(bytes).lines().map(str::to_owned).collect()
+fn lines(text: &str) -> Vec<String> {
+    text.lines().map(str::to_owned).collect()
 }
