@@ -91,11 +91,11 @@ fn socket(file: &Inspected) -> Option<Problem> {
 fn accounts(file: &Inspected) -> Vec<Problem> {
     let owner = file.config.saslauthd.socket_owner.as_deref().unwrap_or_default();
     let (user, group) = owner.split_once(':').unwrap_or((owner, ""));
-    let service_user = file.config.service_user.as_deref().unwrap_or_default();
+    let authd_user = file.config.authd_user.as_deref().unwrap_or_default();
     let gate_user = file.config.gate_user.as_deref().unwrap_or_default();
     let mut found = Vec::new();
     for (key, name) in
-        [("authd.socket_owner", user), ("authd.user", service_user), ("gate.user", gate_user)]
+        [("authd.socket_owner", user), ("authd.user", authd_user), ("gate.user", gate_user)]
     {
         if !name.is_empty() && matches!(User::from_name(name), Ok(None)) {
             let title = format!("there is no user {name:?} on this host");
