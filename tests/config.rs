@@ -266,10 +266,37 @@ fn check_says_what_the_file_names_and_this_host_lacks() {
         "warning: there is no user \"no-such-user-here\" on this host",
         "a/b, cannot be made",
         "saslgate.toml: good\n",
-        "gate: can start",
+        "authd: can start, unless a warning above stands in the way; asks pam",
+        "gate: can start, unless a warning above stands in the way; listens",
     ] {
         assert!(text.contains(expected), "{expected:?} is not in\n{text}");
     }
+}
+
+#[test]
+fn check_does_not_promise_a_start_that_the_store_would_refuse() {
+    let folder = tempfile::tempdir().unwrap();
+    let check = |store: &str| {
+        let text = format!(
+            "[authd]\nbackends = [\"store\"]\nsocket = \"/run/saslauthd/mux\"\n\
+             [store]\npath = \"{}/{store}\"\n",
+            folder.path().display()
+        );
+        let path = written(&folder, text);
+        stdout(&saslgate(&["check", path.to_str().unwrap()]))
+    };
+    let text = check("no/users.db");
+    assert!(text.contains("users.db does not exist: create it first"), "{text}");
+    assert!(text.contains("authd: can start, unless a warning above stands in the way"), "{text}");
+    let store = folder.path().join("users.db");
+    fs::write(&store, "").unwrap();
+    fs::set_permissions(&store, fs::Permissions::from_mode(0o640)).unwrap();
+    let text = check("users.db");
+    assert!(text.contains("has mode 0640, so others can get at it"), "{text}");
+    assert!(text.contains("authd: can start, unless a warning above stands in the way"), "{text}");
+    fs::set_permissions(&store, fs::Permissions::from_mode(0o600)).unwrap();
+    assert!(check("users.db").contains("authd: can start; asks store"));
+    assert!(check("new.db").contains("new.db does not exist yet"));
 }
 
 #[test]

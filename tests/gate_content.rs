@@ -177,6 +177,19 @@ fn the_trace_header_names_the_client_and_no_blind_copy() {
 }
 
 #[test]
+fn content_that_looks_folded_does_not_continue_our_header() {
+    let backend = Backend::polite();
+    let world = World::start(backend.address, &Options::default());
+    let mut client = world.log_in();
+    for content in [" from elsewhere\r\n", "\tfrom elsewhere\r\n\r\nbody\r\n"] {
+        client.open_message();
+        assert_eq!(client.finish_message(content.as_bytes()).code, 250);
+        let got = String::from_utf8_lossy(backend.messages().last().unwrap()).into_owned();
+        assert!(got.ends_with(&format!(" +0000\r\n\r\n{content}")), "{got}");
+    }
+}
+
+#[test]
 fn a_transaction_pipelined_behind_content_is_served() {
     let backend = Backend::polite();
     let world = World::start(backend.address, &Options::default());
@@ -346,6 +359,43 @@ fn replies_do_not_wait_for_a_slow_backend() {
 }
 
 #[test]
+fn messages_of_many_clients_at_once_do_not_mix() {
+    const CLIENTS: usize = 20;
+    const EACH: usize = 5;
+    let backend = Backend::polite();
+    let world = World::start(backend.address, &Options::default());
+    // A body that tells on every line whose it is, in blocks of several reads.
+    let body = |client: usize, number: usize| {
+        format!("client {client}, message {number}\r\n").repeat(5000).into_bytes()
+    };
+    thread::scope(|scope| {
+        for client in 0..CLIENTS {
+            let (world, body) = (&world, &body);
+            scope.spawn(move || {
+                let mut connection = world.log_in();
+                for number in 0..EACH {
+                    connection.open_message();
+                    assert_eq!(connection.finish_message(&body(client, number)).code, 250);
+                }
+            });
+        }
+    });
+    let got = backend.messages();
+    assert_eq!(got.len(), CLIENTS * EACH);
+    for client in 0..CLIENTS {
+        for number in 0..EACH {
+            let wanted = body(client, number);
+            let copies = got.iter().filter(|content| below_trace(content) == wanted).count();
+            assert_eq!(copies, 1, "client {client}, message {number}");
+        }
+    }
+    let lines = world.wait_for_messages(CLIENTS * EACH);
+    assert!(lines.iter().all(|line| line.contains("outcome=accepted")));
+    backend.wait_until_quiet();
+    backend.assert_rules();
+}
+
+#[test]
 fn a_client_that_leaves_within_content_leaves_no_message() {
     let backend = Backend::polite();
     let world = World::start(backend.address, &Options::default());
@@ -413,7 +463,7 @@ fn a_message_over_the_limit_is_552_and_never_completed() {
 #[test]
 fn a_client_that_falls_silent_within_content_is_let_go() {
     let backend = Backend::polite();
-    let world = World::start(backend.address, &Options::gate("data_timeout = \"500ms\"\n"));
+    let world = World::start(backend.address, &Options::gate("data_timeout = \"2s\"\n"));
     let mut client = world.log_in();
     client.open_message();
     client.send(b"Subject: half\r\n");
@@ -427,7 +477,7 @@ fn a_client_that_falls_silent_within_content_is_let_go() {
 #[test]
 fn a_client_that_trickles_content_does_not_outlive_the_session_timeout() {
     let backend = Backend::polite();
-    let world = World::start(backend.address, &Options::gate("session_timeout = \"2s\"\n"));
+    let world = World::start(backend.address, &Options::gate("session_timeout = \"4s\"\n"));
     let mut client = world.log_in();
     client.open_message();
     let has_ended = wait_until(PATIENCE, || {

@@ -1,21 +1,17 @@
-//! Bounds on what a client may do and for how long, and the life of the
-//! service: stop, reload, an authentication daemon that fails.
+//! Bounds on what a client may do and for how long, and what it may do before
+//! and after TLS. `tests/gate_service.rs` has the life of the service.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod support;
 
 use std::fs;
-use std::net::{SocketAddr, TcpStream};
-use std::sync::Mutex;
-use std::sync::mpsc::channel;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
-use support::fake_authd::{Mood, PASSWORD};
 use support::gate_world::{Options, World};
-use support::process::{PATIENCE, is_listening, wait_until};
+use support::process::{PATIENCE, wait_until};
 use support::scripted_backend::Backend;
-use support::smtp_client::{SmtpClient, base64, plain_response};
+use support::smtp_client::{SmtpClient, plain_response};
 
 /// Connects from another loopback address.
 fn connect_from(source: [u8; 4], server: SocketAddr) -> SmtpClient {
@@ -67,7 +63,7 @@ fn sessions_are_bounded_by_address() {
 #[test]
 fn a_client_that_says_nothing_is_told_421() {
     let backend = Backend::polite();
-    let mut world = World::start(backend.address, &Options::gate("command_timeout = \"500ms\"\n"));
+    let mut world = World::start(backend.address, &Options::gate("command_timeout = \"2s\"\n"));
     let mut silent = SmtpClient::connect(world.starttls);
     assert_eq!(silent.reply().code, 220);
     assert_eq!(silent.reply().code, 421);
@@ -90,7 +86,7 @@ fn a_client_that_says_nothing_is_told_421() {
 #[test]
 fn a_client_that_trickles_a_line_is_told_421() {
     let backend = Backend::polite();
-    let world = World::start(backend.address, &Options::gate("command_timeout = \"1s\"\n"));
+    let world = World::start(backend.address, &Options::gate("command_timeout = \"2s\"\n"));
     let mut client = SmtpClient::connect(world.starttls);
     assert_eq!(client.reply().code, 220);
     let has_ended = wait_until(PATIENCE, || {
@@ -103,7 +99,7 @@ fn a_client_that_trickles_a_line_is_told_421() {
 #[test]
 fn a_client_that_does_not_read_is_let_go() {
     let backend = Backend::polite();
-    let options = Options::gate("command_timeout = \"1s\"\nmax_commands = 10000000\n");
+    let options = Options::gate("command_timeout = \"2s\"\nmax_commands = 10000000\n");
     let world = World::start(backend.address, &options);
     let mut client = SmtpClient::connect(world.starttls);
     assert_eq!(client.reply().code, 220);
@@ -158,6 +154,20 @@ fn commands_are_bounded() {
     assert_eq!(client.reply().code, 421);
     client.expect_closed();
     world.service.wait_for_log("reason=too-many-commands,");
+}
+
+#[test]
+fn the_longest_line_is_as_configured() {
+    let backend = Backend::polite();
+    for (setting, longest) in [("512B", 512), ("64KiB", 65_536)] {
+        let options = Options::gate(&format!("max_line = \"{setting}\"\n"));
+        let world = World::start(backend.address, &options);
+        let mut client = SmtpClient::connect(world.starttls);
+        client.reply();
+        client.expect(&format!("NOOP {}", "x".repeat(longest - 7)), 250);
+        client.expect(&format!("NOOP {}", "x".repeat(longest - 6)), 500);
+        client.expect("NOOP", 250);
+    }
 }
 
 #[test]
@@ -254,199 +264,27 @@ fn five_hundred_idle_sessions_cost_little() {
 }
 
 #[test]
-fn a_stop_finishes_the_message_and_says_goodbye_to_the_idle() {
-    let (release, wait) = channel::<()>();
-    let wait = Mutex::new(wait);
-    let backend = Backend::start(move |_, link| {
-        link.say(b"220 mx.test ESMTP\r\n");
-        while let Some(line) = link.line() {
-            if line == "DATA" {
-                link.say(b"354 go on\r\n");
-                link.content();
-                let _ = wait.lock().unwrap().recv();
-                link.say(b"250 2.0.0 q1 late but there\r\n");
-            } else if !link.answer(&line) {
-                return;
-            }
-        }
-    });
-    let mut world = World::start(backend.address, &Options::default());
-    let mut greeted = SmtpClient::connect(world.starttls);
-    assert_eq!(greeted.reply().code, 220);
-    let mut idle = world.log_in();
-    let mut shaking = SmtpClient::connect(world.implicit);
-    let mut sending = world.log_in();
-    sending.open_message();
-    sending.send(b"Subject: half\r\n");
-
-    world.service.signal(Signal::SIGTERM);
-    for client in [&mut greeted, &mut idle] {
-        assert_eq!(client.reply().code, 421);
-        client.expect_closed();
+fn any_number_of_listeners_serve_v4_and_v6() {
+    if TcpListener::bind("[::1]:0").is_err() {
+        eprintln!("SKIPPED: this host has no IPv6 loopback");
+        return;
     }
-    shaking.expect_closed();
-    assert!(wait_until(PATIENCE, || !is_listening(world.starttls)), "it still listens");
-
-    sending.send(b"the other half\r\n.\r\n");
-    release.send(()).unwrap();
-    let reply = sending.reply();
-    assert_eq!((reply.code, reply.text().as_str()), (250, "2.0.0 q1 late but there"));
-    assert_eq!(sending.reply().code, 421);
-    sending.expect_closed();
-    let has_ended = wait_until(PATIENCE, || world.service.has_ended());
-    assert!(has_ended, "it did not end:\n{}", world.service.log());
-    assert_eq!(world.service.stop(), Some(0));
-    assert!(world.message_lines()[0].contains("outcome=accepted"));
-}
-
-#[test]
-fn a_new_certificate_is_for_new_sessions_and_drops_no_old_one() {
     let backend = Backend::polite();
-    let mut world = World::start(backend.address, &Options::default());
-    let old_ca = world.path("old-ca.pem");
-    fs::copy(world.ca(), &old_ca).unwrap();
-    let mut old = world.log_in();
-    old.open_message();
-    world.renew_certificate();
-    world.service.signal(Signal::SIGHUP);
-    world.service.wait_for_log("INFO reloaded");
-    assert!(SmtpClient::connect(world.implicit).handshake(&old_ca).is_err());
-    world.log_in().expect("NOOP", 250);
-    assert_eq!(old.finish_message(b"x\r\n").code, 250);
-    old.open_message();
-    assert_eq!(old.finish_message(b"x\r\n").code, 250);
-}
-
-#[test]
-fn a_reload_that_cannot_work_changes_nothing_and_says_so() {
-    let backend = Backend::polite();
-    let mut world = World::start(backend.address, &Options::default());
-    let config = fs::read_to_string(world.path("saslgate.toml")).unwrap();
-    let certificate = fs::read(world.ca()).unwrap();
-    let old_ca = world.path("old-ca.pem");
-    fs::write(&old_ca, &certificate).unwrap();
-    let mut held = world.log_in();
-
-    // A key that does not exist; a certificate that is none; a key of another pair.
-    fs::write(world.path("saslgate.toml"), config.replace("hostname", "hostnam")).unwrap();
-    world.service.signal(Signal::SIGHUP);
-    world.service.wait_for_log("hostnam");
-    fs::write(world.path("saslgate.toml"), &config).unwrap();
-    fs::write(world.ca(), "half a file").unwrap();
-    world.service.signal(Signal::SIGHUP);
-    world.service.wait_for_log("no certificate in the certificate");
-    world.renew_certificate();
-    fs::write(world.ca(), &certificate).unwrap();
-    world.service.signal(Signal::SIGHUP);
-    world.service.wait_for_log("does not belong to the first certificate");
-
-    let log = world.service.log();
-    let refusals = log.matches("reload refused, the old configuration stays in force").count();
-    assert_eq!(refusals, 3, "{log}");
-    held.expect("NOOP", 250);
-    let mut client = SmtpClient::connect_implicit(world.implicit, &old_ca);
-    client.log_in().open_message();
-    assert_eq!(client.finish_message(b"x\r\n").code, 250);
-}
-
-#[test]
-fn a_reload_brings_new_limits_and_another_backend_to_new_sessions() {
-    let (first, second) = (Backend::polite(), Backend::polite());
-    let mut world = World::start(first.address, &Options::gate("max_recipients = 5\n"));
-    let mut old = world.log_in();
-    let config = fs::read_to_string(world.path("saslgate.toml")).unwrap();
-    let config = config
-        .replace("max_recipients = 5", "max_recipients = 1")
-        .replace(&first.address.to_string(), &second.address.to_string());
-    fs::write(world.path("saslgate.toml"), config).unwrap();
-    world.service.signal(Signal::SIGHUP);
-    world.service.wait_for_log("INFO reloaded");
-    let mut new = world.log_in();
-    for (client, code) in [(&mut old, 250), (&mut new, 452)] {
-        client.expect("MAIL FROM:<a@client.test>", 250);
-        client.expect("RCPT TO:<b@d.test>", 250);
-        client.expect("RCPT TO:<c@d.test>", code);
-    }
-    assert_eq!((first.sessions().len(), second.sessions().len()), (1, 1));
-}
-
-#[test]
-fn an_authentication_daemon_that_fails_is_454_and_never_a_refusal() {
-    let backend = Backend::polite();
-    let world = World::start(backend.address, &Options::gate("auth_timeout = \"500ms\"\n"));
-    let mut client = world.connect();
+    let sections = "[[gate.listener]]\naddress = \"[::1]:0\"\ntls = \"starttls\"\n\
+        [[gate.listener]]\naddress = \"[::1]:0\"\ntls = \"implicit\"\n\
+        [[gate.listener]]\naddress = \"127.0.0.1:0\"\ntls = \"implicit\"\n";
+    let options = Options { sections: sections.to_owned(), ..Options::default() };
+    let world = World::start(backend.address, &options);
+    assert_eq!(world.more.len(), 3);
+    let mut client = SmtpClient::connect(world.more[0]);
     client.reply();
-    client.expect("EHLO client.test", 250);
-    for mood in [Mood::Dies, Mood::Hangs, Mood::Stutters] {
-        world.authd.be(mood);
-        // More often than a wrong password may be tried.
-        for _ in 0..4 {
-            client.expect(&format!("AUTH PLAIN {}", plain_response()), 454);
-        }
-        client.expect("AUTH LOGIN", 334);
-        client.expect(&base64(b"alice@gate.test"), 334);
-        client.expect(&base64(PASSWORD.as_bytes()), 454);
-        client.expect("MAIL FROM:<a@client.test>", 530);
-    }
-    world.authd.be(Mood::Well);
-    client.expect(&format!("AUTH PLAIN {}", plain_response()), 235);
-    assert!(world.authd.asked().iter().all(|asked| asked == "alice@gate.test smtp"));
-    fs::remove_file(world.path("mux")).unwrap();
-    let mut client = world.connect();
-    client.reply();
-    client.expect("EHLO client.test", 250);
-    client.expect(&format!("AUTH PLAIN {}", plain_response()), 454);
-    assert!(world.service.log().contains("generic failure (-1)"), "{}", world.service.log());
-}
-
-#[test]
-fn no_password_is_ever_logged() {
-    let backend = Backend::polite();
-    let world = World::start(backend.address, &Options::gate("max_auth_failures = 100\n"));
-    let mut client = world.connect();
-    client.reply();
-    client.expect("EHLO client.test", 250);
-    // Right, wrong, in the wrong place, cut, with a stray byte, in the name's place.
-    client.expect(&format!("AUTH PLAIN {}", base64(b"\0alice@gate.test\0hunter2")), 535);
-    client.expect(&format!("AUTH PLAIN {}", base64(b"alice@gate.test\0hunter2")), 535);
-    client.expect(&format!("AUTH PLAIN {}!", base64(b"\0alice@gate.test\0hunter2")), 501);
-    client.expect(&format!("AUTH PLAIN {} x", base64(b"\0alice@gate.test\0hunter2")), 501);
-    client.expect(&format!("AUTH PLAIN\t{}\x01", base64(b"\0alice@gate.test\0hunter2")), 500);
-    client.expect(&base64(b"hunter2"), 500);
-    client.expect("hunter2", 500);
-    client.expect("AUTH LOGIN", 334);
-    client.expect(&base64(b"alice@gate.test"), 334);
-    client.expect(&base64(b"hunter2"), 535);
-    client.expect("AUTH PLAIN", 334);
-    client.expect(&plain_response(), 235);
-    client.expect("QUIT", 221);
-    world.wait_for_sessions(1);
-    let log = world.service.log();
-    let secrets = ["hunter2", PASSWORD].map(|secret| {
-        // As text, and in base64 at each of the three places it can have in a group of three.
-        let shifted = (0..3).map(|pad| {
-            let text = base64(&[&vec![b'x'; pad][..], secret.as_bytes()].concat());
-            text[4 * pad.min(1)..text.len() - 4].to_owned()
-        });
-        shifted.chain([secret.to_owned(), base64(secret.as_bytes())]).collect::<Vec<_>>()
-    });
-    for secret in secrets.iter().flatten() {
-        assert!(!log.contains(secret), "{secret:?} is in the log:\n{log}");
-    }
-    assert_eq!(log.matches("AUTH failure (").count(), 3, "{log}");
-    assert_eq!(
-        log.matches("AUTH=server, relay=[127.0.0.1], authid=alice@gate.test, mech=PLAIN, bits=0")
-            .count(),
-        1
-    );
-}
-
-#[test]
-fn the_log_has_sendmails_line_for_tls() {
-    let backend = Backend::polite();
-    let mut world = World::start(backend.address, &Options::default());
-    world.log_in();
-    world.service.wait_for_log(
-        "STARTTLS=server, relay=[127.0.0.1], version=TLSv1.3, verify=NOT, cipher=TLS_",
-    );
+    client.expect("STARTTLS", 220);
+    client.handshake(&world.ca()).unwrap();
+    let mut implicit = SmtpClient::connect_implicit(world.more[1], &world.ca());
+    implicit.log_in().open_message();
+    assert_eq!(implicit.finish_message(b"x\r\n").code, 250);
+    let text = String::from_utf8_lossy(&backend.messages()[0]).into_owned();
+    assert!(text.starts_with("Received: from client.test ([IPv6:::1])\r\n"), "{text}");
+    assert!(world.wait_for_messages(1)[0].contains("client=[IPv6:::1]"));
+    SmtpClient::connect_implicit(world.more[2], &world.ca()).log_in();
 }

@@ -5,7 +5,9 @@ mod support;
 
 use std::fs;
 use std::io::Write;
-use std::os::unix::net::{UnixDatagram, UnixListener};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -251,4 +253,58 @@ fn gives_up_root_once_it_has_its_socket() {
     assert_eq!(ids("Gid:"), vec![account.gid.to_string(); 4]);
     assert_eq!(ids("CapEff:"), ["0000000000000000"]);
     assert!(!ids("Groups:").contains(&"0".to_owned()), "{status}");
+}
+
+/// Somebody tried the service as root once; the service account must not pay for it.
+#[test]
+fn a_lock_file_that_root_left_does_not_keep_the_service_account_out() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("skipped: only root can leave something behind");
+        return;
+    }
+    let mut subject = Subject::start(Kind::Store);
+    process::stop(&mut subject.child);
+    let lock = subject.dir().join("mux.lock");
+    let nobody = nix::unistd::User::from_name("nobody").unwrap().expect("an account `nobody`");
+    // The directory of the program may be closed to that account.
+    let program = subject.dir().join("saslgate");
+    fs::copy(env!("CARGO_BIN_EXE_saslgate"), &program).unwrap();
+    for file in ["saslgate.toml", "saslgate", "store.db"] {
+        let path = subject.dir().join(file);
+        std::os::unix::fs::chown(&path, Some(nobody.uid.as_raw()), None).unwrap();
+    }
+    let mut command = Command::new(&program);
+    command.arg("--config").arg(subject.config()).arg("authd").uid(nobody.uid.as_raw());
+    let own = |uid: u32| std::os::unix::fs::chown(subject.dir(), Some(uid), None).unwrap();
+    fs::set_permissions(subject.dir(), fs::Permissions::from_mode(0o755)).unwrap();
+
+    let refused = process::run(&mut command, b"");
+    let expected = format!("the lock file {} belongs to another account", lock.display());
+    assert_eq!((refused.code, refused.stderr.contains(&expected)), (Some(1), true), "{refused:?}");
+
+    own(nobody.uid.as_raw());
+    let mut child = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let is_up = wait_until(PATIENCE, || UnixStream::connect(subject.socket()).is_ok());
+    assert!(is_up && subject.ask_right() == OK);
+    assert_eq!(fs::metadata(&lock).unwrap().uid(), nobody.uid.as_raw());
+    assert_eq!(process::stop(&mut child), Some(0));
+}
+
+#[test]
+fn a_crash_leaves_no_core_file_with_passwords_in_it() {
+    let mut subject = Subject::start(Kind::Store);
+    process::stop(&mut subject.child);
+    let mut command = Command::new("/bin/sh");
+    command
+        .args(["-c", "ulimit -c unlimited; exec \"$0\" --config \"$1\" authd"])
+        .arg(env!("CARGO_BIN_EXE_saslgate"))
+        .arg(subject.config())
+        .current_dir(subject.dir())
+        .stderr(Stdio::null());
+    let mut crashing = command.spawn().unwrap();
+    assert!(wait_until(PATIENCE, || UnixStream::connect(subject.socket()).is_ok()));
+    assert_eq!(subject.ask_right(), OK);
+    process::send(crashing.id(), Signal::SIGABRT);
+    let status = crashing.wait().unwrap();
+    assert_eq!((status.signal(), status.core_dumped()), (Some(6), false));
 }

@@ -23,14 +23,14 @@ pub struct Attempt {
     pub origin: Origin,
 }
 
-/// A service name as the client gave it: at most 255 bytes of UTF-8 without
+/// A service name as the client gave it: at most 256 bytes of UTF-8 without
 /// control characters; may be empty (Exim sends none).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Service(String);
 
 impl Service {
-    /// Longest service name in bytes.
-    pub const MAX_BYTES: usize = 255;
+    /// Longest service name in bytes, as saslauthd 2.1.28 takes it.
+    pub const MAX_BYTES: usize = 256;
 
     /// Takes a service name; `None` if it is too long, not UTF-8 or holds a control character.
     #[must_use]

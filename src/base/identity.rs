@@ -16,11 +16,11 @@ use std::fmt;
 
 /// Longest user part in bytes (libsasl2 canonicalises at most 1,024).
 pub const MAX_USER_BYTES: usize = 1024;
-/// Longest realm in bytes (a domain name, RFC 1035 §2.3.4).
-pub const MAX_REALM_BYTES: usize = 255;
+/// Longest realm in bytes (what saslauthd 2.1.28 takes; a domain name has 255, RFC 1035 §2.3.4).
+pub const MAX_REALM_BYTES: usize = 256;
 
 /// A user in a realm. Both parts are UTF-8 without control characters;
-/// `1 <= user.len() <= 1024`, `realm.len() <= 255`, and the realm is lower case without `@`.
+/// `1 <= user.len() <= 1024`, `realm.len() <= 256`, and the realm is lower case without `@`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Identity {
     user: String,
@@ -141,6 +141,8 @@ mod tests {
         assert_eq!(wire("a@b@c", ""), pair("a@b", "c"));
         assert_eq!(wire("alice@a", "b"), pair("alice@a", "b"));
         assert_eq!(wire("alice@", ""), pair("alice", "host.test"));
+        let longest = "r".repeat(256);
+        assert_eq!(wire("alice", &longest), pair("alice", &longest));
     }
 
     #[test]
@@ -154,5 +156,6 @@ mod tests {
         assert_eq!(wire("alice", "a b"), Err(IdentityError::Misplaced));
         assert_eq!(Identity::from_wire(b"\xff", b"", "r").err(), Some(IdentityError::NotUtf8));
         assert_eq!(wire(&"u".repeat(MAX_USER_BYTES + 1), ""), Err(IdentityError::TooLong));
+        assert_eq!(wire("alice", &"r".repeat(257)), Err(IdentityError::TooLong));
     }
 }

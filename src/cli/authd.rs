@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::{ConfigSource, failed};
+use super::{ConfigSource, failed, keep_memory_private};
 use crate::config::Config;
 use crate::daemon::authd::{self, StartError};
 use crate::listen::ListenError;
@@ -69,6 +69,8 @@ fn serve(settings: &Config, args: &Args, config: &ConfigSource) -> Result<(), Fa
     // Privileges go before the runtime starts its threads.
     let mut inherited = InheritedSockets::from_environment();
     let prepared = authd::prepare(settings, &mut inherited).map_err(Failure::Start)?;
+    // After them too: a change of the uid makes the process dumpable again.
+    keep_memory_private();
     let runtime = tokio::runtime::Runtime::new().map_err(Failure::Runtime)?;
     let read = || {
         let config = config.load().map_err(|problems| problems.to_string())?;

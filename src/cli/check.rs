@@ -31,9 +31,8 @@ pub(super) struct Args {
 /// Runs the command.
 pub(super) fn run(args: &Args, config: &ConfigSource) -> ExitCode {
     let path = args.file.as_deref().unwrap_or(config.path());
-    let is_named = args.file.is_some() || config.0.is_some();
     let fqdn = sys::host::fqdn();
-    if !is_named && !path.exists() {
+    if args.file.is_none() && config.is_absent() {
         return without_file(args, path, &Config::with_defaults(&fqdn));
     }
     match config::inspect(path, &fqdn) {
@@ -48,7 +47,7 @@ fn without_file(args: &Args, path: &Path, config: &Config) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let head = format!("{}: does not exist, every setting has its default\n", path.display());
-    show(&(head + &services(config)));
+    show(&(head + &services(config, &[])));
     ExitCode::SUCCESS
 }
 
@@ -63,7 +62,8 @@ fn good(args: &Args, path: &Path, file: &Inspected) -> ExitCode {
         text.push('\n');
     }
     text.push_str(&format!("{}: good\n", path.display()));
-    text.push_str(&services(&file.config));
+    let warned: Vec<&str> = warnings.iter().filter_map(|it| it.key.as_deref()).collect();
+    text.push_str(&services(&file.config, &warned));
     show(&text);
     ExitCode::SUCCESS
 }
@@ -80,10 +80,19 @@ fn bad(args: &Args, path: &Path, problems: &Problems) -> ExitCode {
     ExitCode::from(exit::CONFIG)
 }
 
-/// Which services could start with this configuration, a line each.
-fn services(config: &Config) -> String {
+/// Which services could start with this configuration, a line each. `warned`
+/// are the keys that something was said about.
+fn services(config: &Config, warned: &[&str]) -> String {
+    let chance = |sections: &[&str]| {
+        let is_of = |key: &&&str| sections.iter().any(|section| key.starts_with(section));
+        match warned.iter().find(is_of) {
+            None => "can start",
+            Some(_) => "can start, unless a warning above stands in the way",
+        }
+    };
     let authd = format!(
-        "authd: can start; asks {} and answers at {}\n",
+        "authd: {}; asks {} and answers at {}\n",
+        chance(&["authd.", "pam.", "store."]),
         config.auth.backends.join(", then "),
         config.saslauthd.socket.display()
     );
@@ -96,7 +105,8 @@ fn services(config: &Config) -> String {
     let listeners: Vec<String> =
         gate.listeners.iter().map(|listener| listener.address.to_string()).collect();
     format!(
-        "{authd}gate: can start; listens on {}, asks {}, hands mail to {}\n",
+        "{authd}gate: {}; listens on {}, asks {}, hands mail to {}\n",
+        chance(&["gate.", "tls."]),
         listeners.join(", "),
         socket.display(),
         gate.backend.address

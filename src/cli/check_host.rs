@@ -10,6 +10,7 @@ use std::path::Path;
 
 use nix::unistd::{Group, User};
 
+use crate::backend::store::{self, StoreError};
 use crate::config::{Inspected, Problem};
 
 /// Everything that a good configuration names and that does not look right here.
@@ -18,7 +19,7 @@ pub(super) fn warnings(file: &Inspected) -> Vec<Problem> {
     found.extend(certificate(file));
     found.extend(authorities(file));
     found.extend(services(file));
-    found.extend(store(file));
+    found.extend(password_store(file));
     found.extend(socket(file));
     found.extend(accounts(file));
     found.extend(unused(file));
@@ -53,25 +54,37 @@ fn services(file: &Inspected) -> Option<Problem> {
     }
 }
 
-fn store(file: &Inspected) -> Option<Problem> {
+fn password_store(file: &Inspected) -> Option<Problem> {
     let key = "store.path";
     let path = &file.config.store.path;
     if !file.config.auth.backends.iter().any(|name| name == "store") {
         return None;
     }
-    match fs::metadata(path) {
-        Ok(metadata) if metadata.mode() & 0o077 != 0 => {
-            let title = format!("the password store is open to others (mode {})", mode(&metadata));
-            let help = format!("chmod 0600 {}", path.display());
-            Some(file.warning(key, title, "authd would refuse it").help(help))
-        }
-        Ok(_) => None,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+    match store::inspect(path, service_uid(file, path)) {
+        Ok(()) => None,
+        Err(StoreError::Missing { .. }) => {
             let title = format!("the password store {} does not exist yet", path.display());
             let help = "`saslgate user add NAME` creates it with its first user";
             Some(file.warning(key, title, "no such file").help(help))
         }
-        Err(error) => Some(cannot_read(file, key, path, &error)),
+        Err(StoreError::Denied { .. }) => {
+            let denied = io::Error::from(io::ErrorKind::PermissionDenied);
+            Some(cannot_read(file, key, path, &denied))
+        }
+        Err(error) => Some(file.warning(key, error.to_string(), "authd would refuse it")),
+    }
+}
+
+/// As whom authd will use the store: its account, or root where root asks.
+/// Nobody else can tell, and then the owner of the store will be right.
+fn service_uid(file: &Inspected, store: &Path) -> u32 {
+    let named = file.config.authd_user.as_deref();
+    let account = named.and_then(|name| User::from_name(name).ok().flatten());
+    let us = nix::unistd::geteuid();
+    match (account, fs::metadata(store)) {
+        (Some(account), _) => account.uid.as_raw(),
+        (None, Ok(metadata)) if !us.is_root() => metadata.uid(),
+        (None, _) => us.as_raw(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use super::{ConfigSource, failed};
+use super::{ConfigSource, failed, keep_memory_private};
 use crate::daemon;
 use crate::ops::log;
 
@@ -23,6 +23,7 @@ pub(super) fn run(_args: &Args, config: &ConfigSource) -> ExitCode {
         Ok(prepared) => prepared,
         Err(error) => return failed("saslgate gate", &error),
     };
+    keep_memory_private();
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return failed("saslgate gate", &error),

@@ -95,11 +95,16 @@ impl ConfigSource {
         self.0.as_deref().unwrap_or(Path::new(DEFAULT_CONFIG))
     }
 
-    /// Reads the file. The default one may be absent (then every key has its
-    /// default); one that was named may not.
+    /// True if no file was named and there is none in the default place: then
+    /// every key has its default. A file that was named may not be absent.
+    fn is_absent(&self) -> bool {
+        self.0.is_none() && is_absent(self.path())
+    }
+
+    /// Reads the file, or gives the defaults where it [is absent](Self::is_absent).
     fn load(&self) -> Result<Config, config::Problems> {
         let fqdn = sys::host::fqdn();
-        if self.0.is_none() && !self.path().exists() {
+        if self.is_absent() {
             return Ok(Config::with_defaults(&fqdn));
         }
         config::load(self.path(), &fqdn)
@@ -114,8 +119,38 @@ impl ConfigSource {
     }
 }
 
+/// Keeps what a service knows out of core files. To be called with the rights it will keep.
+fn keep_memory_private() {
+    if let Err(error) = sys::limits::forbid_core_dumps() {
+        tracing::warn!("core files of this process may hold passwords: {error}");
+    }
+}
+
 /// Says why the service `name` did not start.
 fn failed(name: &str, error: &dyn std::error::Error) -> ExitCode {
     eprintln!("{name}: {error}");
     ExitCode::FAILURE
+}
+
+/// True if nothing is there. A file that cannot be seen, or a link that leads
+/// nowhere, is not nothing: a service must not start with defaults behind its back.
+fn is_absent(path: &Path) -> bool {
+    path.symlink_metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_nothing_at_all_is_absent() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("saslgate.toml");
+        assert!(is_absent(&path));
+        std::os::unix::fs::symlink("nowhere", &path).unwrap();
+        assert!(!is_absent(&path), "a link that leads nowhere");
+        let file = dir.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        assert!(!is_absent(&file.join("below")), "below something that is no directory");
+    }
 }

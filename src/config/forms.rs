@@ -166,8 +166,9 @@ fn check_account(name: &str) -> Parsed<()> {
 
 /// What may stand behind the `@` of a login, lower case; `None` for the empty text.
 pub(super) fn realm(text: &str) -> Parsed<Option<String>> {
-    if text.len() > crate::base::MAX_REALM_BYTES {
-        return Err(format!("it is {} bytes long, at most 255 are possible", text.len()));
+    let (length, limit) = (text.len(), crate::base::MAX_REALM_BYTES);
+    if length > limit {
+        return Err(format!("it is {length} bytes long, at most {limit} are possible"));
     }
     if let Some(odd) = text.chars().find(|c| *c == '@' || c.is_whitespace() || c.is_control()) {
         return Err(format!("{odd:?} cannot be in a realm"));
@@ -297,7 +298,7 @@ mod tests {
             assert!(host_name(text).is_err(), "{text:?}");
         }
         assert_eq!(realm("Example.ORG"), Ok(Some("example.org".to_owned())));
-        for text in ["a@b", "a b", "a\n", &"x".repeat(256)] {
+        for text in ["a@b", "a b", "a\n", &"x".repeat(257)] {
             assert!(realm(text).is_err(), "{text:?}");
         }
     }

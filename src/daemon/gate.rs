@@ -17,7 +17,7 @@ use crate::auth::Mechanisms;
 use crate::backend::remote::Saslauthd;
 use crate::config::Config;
 use crate::daemon::signals::{Signals, Wish};
-use crate::gate::driver::{self, Arrival, Gate};
+use crate::gate::driver::{self, Arrival, Gate, Stop};
 use crate::gate::probe::{self, HealthBoard};
 use crate::gate::relay::Route;
 use crate::gate::session::Rules;
@@ -80,7 +80,7 @@ pub struct Running {
     tasks: TaskTracker,
     /// Ends the probe; a reload starts another.
     probing: std::sync::Mutex<CancellationToken>,
-    stop: CancellationToken,
+    stop: Stop,
 }
 
 /// What only a restart changes.
@@ -158,22 +158,29 @@ fn serve(
     let slots = Slots::new(limits.sessions, NonZeroUsize::new(limits.sessions_per_address));
     let shared = Arc::new(ArcSwap::from_pointee(gate));
     let tasks = TaskTracker::new();
+    let sessions = Stop { soon: stop, now: CancellationToken::new() };
     let mut listeners = Vec::new();
     for (socket, mode) in sockets {
         let address = socket.local_addr().unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0)));
         let listener =
             TcpListener::from_std(socket).map_err(|source| StartError::Bind { address, source })?;
         listeners.push(address);
-        let (shared, stop_session) = (Arc::clone(&shared), stop.clone());
+        let (shared, stop_session) = (Arc::clone(&shared), sessions.clone());
         let serve = move |stream, peer, admission| {
             let arrival = Arrival { stream, peer, mode, admission };
             driver::serve(shared.load_full(), arrival, stop_session.clone())
         };
-        tasks.spawn(serve_tcp(listener, Arc::clone(&slots), stop.clone(), tasks.clone(), serve));
+        tasks.spawn(serve_tcp(
+            listener,
+            Arc::clone(&slots),
+            sessions.soon.clone(),
+            tasks.clone(),
+            serve,
+        ));
     }
     let bound = Bound::of(&config.gate);
     let probing = std::sync::Mutex::default();
-    let running = Running { listeners, shared, bound, tasks, probing, stop };
+    let running = Running { listeners, shared, bound, tasks, probing, stop: sessions };
     running.probe();
     Ok(running)
 }
@@ -208,16 +215,20 @@ impl Running {
         health.known().await;
     }
 
-    /// Waits for the sessions to end, `limit` at most. `stop` must have been cancelled.
+    /// Waits for the sessions to end, `limit` at most; then each is told 421 and
+    /// ends. `stop` must have been cancelled.
     pub async fn drain(self, limit: Duration) {
         self.tasks.close();
-        if tokio::time::timeout(limit, self.tasks.wait()).await.is_err() {
-            tracing::warn!("{} sessions were cut off at the end of the drain", self.tasks.len());
+        if tokio::time::timeout(limit, self.tasks.wait()).await.is_ok() {
+            return;
         }
+        tracing::warn!("{} sessions are cut off at the end of the drain", self.tasks.len());
+        self.stop.now.cancel();
+        let _ = tokio::time::timeout(GOODBYE, self.tasks.wait()).await;
     }
 
     fn probe(&self) {
-        let token = self.stop.child_token();
+        let token = self.stop.soon.child_token();
         let mut probing = self.probing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         std::mem::replace(&mut *probing, token.clone()).cancel();
         let gate = self.shared.load_full();
@@ -225,6 +236,8 @@ impl Running {
     }
 }
 
+/// How long a session that is cut off has for its last reply.
+const GOODBYE: Duration = Duration::from_secs(6);
 /// Sessions that are still open this long after a stop are cut off.
 const DRAIN: Duration = Duration::from_secs(30);
 

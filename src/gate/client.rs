@@ -13,10 +13,11 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use zeroize::Zeroizing;
 
+use super::settings::Settings;
 use super::stream::Stream;
 use crate::tls::{HandshakeError, Negotiated, ServerStream, ServerTls, negotiated_server};
 use crate::wire::smtp::input::{Front, Input};
-use crate::wire::smtp::line::{Line, LineSplitter};
+use crate::wire::smtp::line::{Line, LineSplitter, MAX_AUTH_LINE_BYTES};
 use crate::wire::smtp::reply::Reply;
 
 /// One client's connection.
@@ -49,8 +50,6 @@ pub(super) enum NoLine {
     Late,
 }
 
-/// Longest line taken at all: an AUTH exchange (RFC 4954 §4).
-const MAX_LINE_BYTES: usize = 12_288;
 /// Replies held back before they are written in any case.
 const MAX_HELD_BYTES: usize = 16 * 1024;
 /// For how long.
@@ -59,8 +58,8 @@ const MAX_HOLD: Duration = Duration::from_millis(500);
 const COMMAND_READ_BYTES: usize = 2048;
 
 impl Client {
-    /// A connection that was just accepted; `write_limit` bounds each write.
-    pub(super) fn new(stream: TcpStream, peer: SocketAddr, write_limit: Duration) -> Self {
+    /// A connection that was just accepted, with the bounds of `settings`.
+    pub(super) fn new(stream: TcpStream, peer: SocketAddr, settings: &Settings) -> Self {
         // Fails only for a socket that is gone already; then the peer stands in, for a debug line.
         let local = stream.local_addr().unwrap_or(peer);
         Self {
@@ -71,9 +70,9 @@ impl Client {
             input: Input::new(),
             output: Vec::new(),
             held_since: None,
-            write_limit,
+            write_limit: settings.timeouts.command,
             is_cut: false,
-            splitter: LineSplitter::new(MAX_LINE_BYTES),
+            splitter: LineSplitter::new(settings.limits.line_bytes.max(MAX_AUTH_LINE_BYTES)),
         }
     }
 
@@ -91,7 +90,6 @@ impl Client {
             output: Vec::new(),
             held_since: None,
             is_cut: false,
-            splitter: LineSplitter::new(MAX_LINE_BYTES),
             ..self
         })
     }
@@ -123,6 +121,8 @@ impl Client {
             self.stream.write_all(&self.output).await?;
             self.stream.flush().await
         };
+        // Whoever drops this half-way leaves half a reply behind.
+        self.is_cut = true;
         let written = timeout(self.write_limit, write).await;
         self.output.clear();
         self.held_since = None;

@@ -53,7 +53,8 @@ pub(super) async fn stream(client: &mut Client, relay: Relay, terms: Terms<'_>) 
             BareNewlines::Normalize => Discipline::Normalize,
         }),
         arrived: client.take_buffered(),
-        block: trace,
+        trace,
+        block: Vec::new(),
         relay: Some(relay),
         verdict: None,
         trouble: None,
@@ -70,6 +71,8 @@ struct Transfer {
     scanner: Scanner,
     /// Read and not yet scanned.
     arrived: Vec<u8>,
+    /// Stands before the first block; empty once it is written.
+    trace: Vec<u8>,
     /// Scanned and not yet written.
     block: Vec<u8>,
     /// `None` once the message is not passed on any more.
@@ -157,6 +160,15 @@ impl Transfer {
         let Some(relay) = &mut self.relay else { return };
         if self.block.is_empty() {
             return;
+        }
+        if !self.trace.is_empty() {
+            let content = std::mem::replace(&mut self.block, std::mem::take(&mut self.trace));
+            // A first line that looks folded would become part of our header. It
+            // is no header line, so the header ends here, as sendmail has it.
+            if content.starts_with(b" ") || content.starts_with(b"\t") {
+                self.block.extend_from_slice(b"\r\n");
+            }
+            self.block.extend_from_slice(&content);
         }
         let early = match timeout(limit, relay.write_content(&self.block)).await {
             Ok(None) => {

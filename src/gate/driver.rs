@@ -60,10 +60,19 @@ pub struct Arrival {
     pub admission: Admission,
 }
 
+/// How a stop of the service reaches its sessions.
+#[derive(Debug, Clone, Default)]
+pub struct Stop {
+    /// A session that is idle ends; one within a transaction goes on.
+    pub soon: CancellationToken,
+    /// Every session ends with 421, and what it had open is not completed.
+    pub now: CancellationToken,
+}
+
 /// Serves one connection to its end. A connection over a limit hears 421.
-pub async fn serve(gate: Arc<Gate>, arrival: Arrival, stop: CancellationToken) {
+pub async fn serve(gate: Arc<Gate>, arrival: Arrival, stop: Stop) {
     let Arrival { stream, peer, mode, admission } = arrival;
-    let client = Client::new(stream, peer, gate.settings.timeouts.command);
+    let client = Client::new(stream, peer, &gate.settings);
     let _permit = match admission {
         Admission::Admitted(permit) => permit,
         Admission::TooManySessions => {
@@ -99,7 +108,7 @@ struct Connection {
     recorder: Recorder,
     /// When the session must be over.
     deadline: Instant,
-    stop: CancellationToken,
+    stop: Stop,
 }
 
 /// Who ended a session.
@@ -110,12 +119,7 @@ enum End {
 }
 
 impl Connection {
-    async fn accept(
-        gate: Arc<Gate>,
-        client: Client,
-        mode: TlsMode,
-        stop: CancellationToken,
-    ) -> Option<Self> {
+    async fn accept(gate: Arc<Gate>, client: Client, mode: TlsMode, stop: Stop) -> Option<Self> {
         let rules = match mode {
             TlsMode::Starttls => &gate.starttls_rules,
             TlsMode::Implicit => &gate.implicit_rules,
@@ -149,8 +153,8 @@ impl Connection {
             {
                 break End::ByClient;
             }
-            let is_ours = matches!(turn.next, Next::Close);
             event = match turn.next {
+                Next::Close => break End::ByUs,
                 Next::StartTls => match self.start_tls().await {
                     Some(encrypted) => {
                         self = encrypted;
@@ -158,9 +162,8 @@ impl Connection {
                     }
                     None => return,
                 },
-                next => match self.perform(next).await {
+                next => match self.perform_unless_stopped(next).await {
                     Some(event) => event,
-                    None if is_ours => break End::ByUs,
                     None => break End::ByClient,
                 },
             };
@@ -184,6 +187,13 @@ impl Connection {
         turn
     }
 
+    /// What is cut off here leaves no message at the backend: a relay in use
+    /// goes with the work that used it.
+    async fn perform_unless_stopped(&mut self, next: Next) -> Option<Event> {
+        let now = self.stop.now.clone();
+        now.run_until_cancelled(self.perform(next)).await.unwrap_or(Some(Event::Stopping))
+    }
+
     /// Does the next thing; `None` ends the session.
     async fn perform(&mut self, next: Next) -> Option<Event> {
         match next {
@@ -205,7 +215,7 @@ impl Connection {
     }
 
     async fn read(&mut self) -> Option<Event> {
-        let is_stopping = self.stop.is_cancelled() && !self.session.is_in_transaction();
+        let is_stopping = self.stop.soon.is_cancelled() && !self.session.is_in_transaction();
         if is_stopping {
             return Some(Event::Stopping);
         }
@@ -222,7 +232,7 @@ impl Connection {
                 Err(NoLine::Late) => Some(Event::TimedOut),
                 Err(NoLine::Gone) => None,
             },
-            () = self.stop.cancelled(), if is_idle => Some(Event::Stopping),
+            () = self.stop.soon.cancelled(), if is_idle => Some(Event::Stopping),
         }
     }
 
@@ -237,7 +247,7 @@ impl Connection {
         let peer = client.peer;
         let limit = gate.settings.timeouts.handshake;
         let handshake = timeout(limit, client.encrypt(&gate.tls));
-        let reason = match stop.run_until_cancelled(handshake).await {
+        let reason = match stop.soon.run_until_cancelled(handshake).await {
             Some(Ok(Ok(client))) => {
                 if let Some(tls) = &client.tls {
                     record::encrypted(peer, tls);

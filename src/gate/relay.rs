@@ -105,6 +105,8 @@ pub struct Relay {
     used: Instant,
 }
 
+/// Room for most replies in one read.
+const REPLY_BYTES: usize = 512;
 /// A connection that was idle longer than this is checked with RSET before it is
 /// used: a backend that vanished without a word shows in no other way.
 const FRESH: Duration = Duration::from_secs(2);
@@ -147,7 +149,7 @@ impl Relay {
             .map_err(|source| RelayError::Connect { address: address.clone(), source })?;
         let mut relay = Self {
             stream: Stream::Plain(stream),
-            input: Vec::new(),
+            input: Vec::with_capacity(REPLY_BYTES),
             parser: ReplyParser::new(),
             route,
             capabilities: Capabilities::default(),

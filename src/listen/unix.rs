@@ -29,7 +29,7 @@ const TURN: usize = 32;
 /// and becomes a task of `tasks`. It must not block.
 ///
 /// On stop the socket file goes first, and whoever has connected by then is
-/// still served; an inherited socket stays with its backlog for the next instance.
+/// still served, which takes as long as they wait for a place; an inherited socket stays with its backlog for the next instance.
 ///
 /// # Errors
 /// If the runtime cannot watch the socket. Accept errors end nothing.
@@ -78,7 +78,9 @@ where
     }
     if let Some(file) = file {
         drop(file);
-        while let Some(permit) = slots.try_take() {
+        // All places may be taken: those who wait get theirs as others end, as always.
+        loop {
+            let permit = slots.wait().await;
             let Ok(stream) = local_socket::accept(listener.get_ref()) else { break };
             serve(stream, permit);
         }
@@ -186,6 +188,24 @@ mod tests {
         service.stop.cancel();
         serving.await.unwrap().unwrap();
         service.wait_for_free(1).await;
+    }
+
+    #[tokio::test]
+    async fn serves_who_waits_for_a_place_at_the_stop() {
+        let mut service = Service::bound(1);
+        let mut first = UnixStream::connect(&service.path).unwrap();
+        let mut second = UnixStream::connect(&service.path).unwrap();
+        second.write_all(b"x").unwrap();
+        let serving = service.start();
+        service.wait_for_free(0).await;
+        service.stop.cancel();
+        while service.path.exists() {
+            tokio::task::yield_now().await;
+        }
+        first.write_all(b"x").unwrap();
+        assert_eq!(answer(first).await, b'?');
+        assert_eq!(answer(second).await, b'!');
+        serving.await.unwrap().unwrap();
     }
 
     #[tokio::test]

@@ -51,7 +51,7 @@ pub enum ListenError {
     /// The path is relative, or has no directory.
     #[error("the socket path {} must be absolute", .0.display())]
     NotAbsolute(PathBuf),
-    /// The lock file is somebody else's.
+    /// The lock file is somebody else's, and so is the directory.
     #[error(
         "the lock file {} belongs to another account, perhaps from a start as root: remove it",
         .0.display()
@@ -189,12 +189,14 @@ fn take_lock(path: &Path) -> Result<Flock<File>, ListenError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
     let lock_path = PathBuf::from(name);
-    let lock = local_socket::lock(&lock_path).map_err(|error| match error.kind() {
-        io::ErrorKind::PermissionDenied if lock_path.exists() => {
-            ListenError::LockNotOurs(lock_path.clone())
+    let lock = match local_socket::lock(&lock_path) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied && lock_path.exists() => {
+            remove_foreign(&lock_path, path)?;
+            local_socket::lock(&lock_path)
         }
-        _ => system("create the lock file", &lock_path)(error),
-    })?;
+        taken_or_not => taken_or_not,
+    };
+    let lock = lock.map_err(system("create the lock file", &lock_path))?;
     lock.ok_or_else(|| {
         let pid = match local_socket::occupant(path) {
             Ok(Occupant::Live(pid)) => pid,
@@ -202,6 +204,23 @@ fn take_lock(path: &Path) -> Result<Flock<File>, ListenError> {
         };
         ListenError::AnotherInstance { path: path.to_owned(), pid }
     })
+}
+
+/// Removes a lock file that we may not open, if the directory lets us: one try
+/// of the service as root would else keep the service account out for ever.
+/// Whoever holds that lock listens as well, or will not within milliseconds.
+fn remove_foreign(lock_path: &Path, path: &Path) -> Result<(), ListenError> {
+    if let Ok(Occupant::Live(pid)) = local_socket::occupant(path) {
+        return Err(ListenError::AnotherInstance { path: path.to_owned(), pid });
+    }
+    match fs::remove_file(lock_path) {
+        Ok(()) => {
+            tracing::info!("removed {}, which another account left", lock_path.display());
+            Ok(())
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(_) => Err(ListenError::LockNotOurs(lock_path.to_owned())),
+    }
 }
 
 /// Removes a left-over socket; refuses whatever is alive or no socket.

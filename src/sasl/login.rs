@@ -108,7 +108,7 @@ mod tests {
         assert_eq!(run(&[Some(b"a"), Some(b"p\0q")]), ["Password:", "Malformed"]);
         assert_eq!(run(&[Some(b"\xff")]), ["NotUtf8"]);
         assert_eq!(run(&[None, None]), ["Username:", "Unexpected"]);
-        assert_eq!(run(&[Some(&[b'x'; 1281])]), ["TooLong"]);
+        assert_eq!(run(&[Some(&[b'x'; 1282])]), ["TooLong"]);
         let endless = [b'p'; MAX_SECRET_BYTES + 1];
         assert_eq!(run(&[Some(b"a"), Some(&endless)]), ["Password:", "TooLong"]);
     }

@@ -2,6 +2,7 @@
 //!
 //! Called by `daemon` at start, before there are connections.
 
+use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 /// Raises the number of descriptors that may be open to what is allowed at
@@ -15,6 +16,17 @@ pub fn raise_open_files() -> Option<u64> {
         return Some(soft);
     }
     Some(hard)
+}
+
+/// Keeps the memory of the process, in which there are passwords, out of core
+/// files, and away from debuggers of the same user. Both are needed: a core
+/// that goes to a program (`core_pattern` with a `|`) has no size limit.
+///
+/// # Errors
+/// Those of `setrlimit(2)` and `prctl(2)`; neither needs a privilege.
+pub fn forbid_core_dumps() -> std::io::Result<()> {
+    setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
+    Ok(prctl::set_dumpable(false)?)
 }
 
 #[cfg(test)]

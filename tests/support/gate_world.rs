@@ -19,6 +19,8 @@ pub(crate) struct Options {
     pub(crate) gate: String,
     /// Lines of `[[gate.backend]]` beside its address.
     pub(crate) backend: String,
+    /// Further sections, such as `[[gate.listener]]`.
+    pub(crate) sections: String,
     /// The saslauthd socket, where the fake one is not wanted.
     pub(crate) auth: Option<PathBuf>,
 }
@@ -38,6 +40,8 @@ pub(crate) struct World {
     pub(crate) starttls: SocketAddr,
     /// The listener that starts with TLS.
     pub(crate) implicit: SocketAddr,
+    /// Those of [`Options::sections`].
+    pub(crate) more: Vec<SocketAddr>,
     dir: tempfile::TempDir,
 }
 
@@ -52,16 +56,14 @@ impl World {
 
     /// As [`World::start`], without waiting for the first probe.
     pub(crate) fn launch(backend: SocketAddr, options: &Options) -> Self {
-        let dir = tempfile::Builder::new().prefix("gate-").tempdir().unwrap();
-        let authd = FakeAuthd::start(&dir.path().join("mux"));
-        write_certificate(dir.path());
-        fs::write(dir.path().join("saslgate.toml"), config(dir.path(), backend, options)).unwrap();
+        let (dir, authd) = lay_out(backend, options);
         let mut command = Command::new(SASLGATE);
         command.arg("gate").arg("--config").arg(dir.path().join("saslgate.toml"));
         let mut service = Service::spawn(&mut command, dir.path().join("gate.log"));
         service.wait_for_log("listening on ");
-        let (starttls, implicit) = listeners(&service.log());
-        Self { service, authd, starttls, implicit, dir }
+        let mut listeners = listeners(&service.log());
+        let more = listeners.split_off(2);
+        Self { service, authd, starttls: listeners[0], implicit: listeners[1], more, dir }
     }
 
     /// A file of the world.
@@ -114,6 +116,15 @@ impl World {
     }
 }
 
+/// The directory of a world: `saslgate.toml`, a certificate, and a saslauthd that runs.
+pub(crate) fn lay_out(backend: SocketAddr, options: &Options) -> (tempfile::TempDir, FakeAuthd) {
+    let dir = tempfile::Builder::new().prefix("gate-").tempdir().unwrap();
+    let authd = FakeAuthd::start(&dir.path().join("mux"));
+    write_certificate(dir.path());
+    fs::write(dir.path().join("saslgate.toml"), config(dir.path(), backend, options)).unwrap();
+    (dir, authd)
+}
+
 /// Makes a key and a certificate for `localhost`, `gate.test` and 127.0.0.1 in `dir`.
 fn write_certificate(dir: &Path) {
     let names = ["localhost", "gate.test", "127.0.0.1"].map(str::to_owned);
@@ -125,7 +136,7 @@ fn write_certificate(dir: &Path) {
 }
 
 fn config(dir: &Path, backend: SocketAddr, options: &Options) -> String {
-    let Options { gate, backend: backend_lines, auth } = options;
+    let Options { gate, backend: backend_lines, sections, auth } = options;
     let dir = dir.display();
     let auth =
         auth.as_ref().map_or_else(|| format!("{dir}/mux"), |path| path.display().to_string());
@@ -138,13 +149,12 @@ fn config(dir: &Path, backend: SocketAddr, options: &Options) -> String {
          [gate]\nhostname = \"gate.test\"\nauth = \"saslauthd:{auth}\"\n{gate}\n\
          [[gate.listener]]\naddress = \"127.0.0.1:0\"\ntls = \"starttls\"\n\
          [[gate.listener]]\naddress = \"127.0.0.1:0\"\ntls = \"implicit\"\n\
-         [[gate.backend]]\naddress = \"{backend}\"\n{interval}\n{backend_lines}\n"
+         [[gate.backend]]\naddress = \"{backend}\"\n{interval}\n{backend_lines}\n{sections}\n"
     )
 }
 
-/// The ports that the kernel chose, as the log names them.
-fn listeners(log: &str) -> (SocketAddr, SocketAddr) {
+/// The addresses with the ports that the kernel chose, as the log names them.
+fn listeners(log: &str) -> Vec<SocketAddr> {
     let (_, rest) = log.split_once("listening on ").unwrap();
-    let mut addresses = rest.lines().next().unwrap().split(", ").map(|text| text.parse().unwrap());
-    (addresses.next().unwrap(), addresses.next().unwrap())
+    rest.lines().next().unwrap().split(", ").map(|text| text.parse().unwrap()).collect()
 }

@@ -206,6 +206,12 @@ impl Link {
         Ok(count)
     }
 
+    /// Reads content that nobody wants, up to its end or the gate's.
+    pub(crate) fn ignore_content(&mut self) {
+        while !self.input.ends_with(b"\r\n.\r\n") && self.read().unwrap_or(0) > 0 {}
+        self.input.clear();
+    }
+
     /// Waits until the gate leaves; what it sends meanwhile is kept as cut content.
     pub(crate) fn wait_for_end(&mut self) {
         while self.read().unwrap_or(0) > 0 {}

@@ -196,6 +196,19 @@ impl SmtpClient {
         self.reply()
     }
 
+    /// Sends one message up to the first reply that is not good; gives that or the last.
+    pub(crate) fn submit(&mut self, content: &[u8]) -> Reply {
+        for (line, good) in
+            [("MAIL FROM:<a@b.test>", 250), ("RCPT TO:<c@d.test>", 250), ("DATA", 354)]
+        {
+            let reply = self.command(line);
+            if reply.code != good {
+                return reply;
+            }
+        }
+        self.finish_message(content)
+    }
+
     /// Everything until the server closes. A reset counts as a close.
     pub(crate) fn rest(&mut self) -> Vec<u8> {
         loop {

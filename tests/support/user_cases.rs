@@ -82,6 +82,19 @@ pub(crate) const CASES: &[Case] = &[
         ..BASE
     },
     Case {
+        name: "leaves an equals sign to the value it begins",
+        arguments: &["-cp", "-fDB", "-u=x", "alice"],
+        listed: &["alice@=x: userPassword"],
+        ..BASE
+    },
+    Case {
+        name: "complains of every wrong letter",
+        arguments: &["-x", "-y"],
+        code: 1,
+        stderr: SET_USAGE,
+        ..BASE
+    },
+    Case {
         name: "takes options behind the user",
         arguments: &["alice", "-cp", "-f", "DB", "-u", "example.org"],
         listed: ALICE,

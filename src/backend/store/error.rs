@@ -71,6 +71,37 @@ pub enum StoreError {
         /// Who we are.
         service: u32,
     },
+    /// A directory, a device, a pipe.
+    #[error("the password store {} is no regular file: name another one in store.path", .path.display())]
+    NotAFile {
+        /// What was named.
+        path: PathBuf,
+    },
+    /// Whoever may write to the directory can put another store, or a forged log, in place of ours.
+    #[error(
+        "others may write to the directory {directory} of the password store (mode {mode:04o}): \
+         type \"chmod go-w {directory}\"", directory = .directory.display()
+    )]
+    OpenDirectory {
+        /// Where the database is, links followed.
+        directory: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// The same, of an account that is neither root nor the service.
+    #[error(
+        "the directory {directory} of the password store belongs to uid {owner}, but the service \
+         runs as uid {service}: type \"chown {service} {directory}\"",
+        directory = .directory.display()
+    )]
+    ForeignDirectory {
+        /// Where the database is, links followed.
+        directory: PathBuf,
+        /// Who owns it.
+        owner: u32,
+        /// Who we are.
+        service: u32,
+    },
     /// A sasldb2 of Cyrus SASL.
     #[error(
         "{} is a Cyrus sasldb2 ({format}), which is never written: leave it as it is, and add \

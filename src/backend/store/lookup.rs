@@ -175,7 +175,7 @@ impl Connections {
 
 impl Open {
     fn at(path: &Path, patience: Patience) -> Result<Self, StoreError> {
-        file::check_private(path)?;
+        file::check_private(path, file::us())?;
         let stamp = Stamp::of(path)?;
         let connect = || schema::open(path, patience).map(Mutex::new);
         let set = Set {

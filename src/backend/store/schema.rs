@@ -22,7 +22,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 
 use super::error::StoreError;
-use super::sasldb2;
+use super::{file, sasldb2};
 
 /// `PRAGMA application_id`: "SLGT".
 pub(super) const APPLICATION_ID: i64 = 0x534c_4754;
@@ -69,8 +69,9 @@ pub(super) fn initialise(path: &Path) -> Result<(), StoreError> {
 /// Opens an existing store and makes sure that it is one.
 ///
 /// # Errors
-/// `Missing`, `Denied`, `Sasldb2`, `Foreign`, `Newer`, `Damaged`, `Busy`, `Io`.
+/// `Missing`, `NotAFile`, `Denied`, `Sasldb2`, `Foreign`, `Newer`, `Damaged`, `Busy`, `Io`.
 pub(super) fn open(path: &Path, patience: Patience) -> Result<Connection, StoreError> {
+    file::check_regular(path)?;
     let opened = connect(path, patience).and_then(|connection| {
         recognise(path, &connection)?;
         Ok(connection)

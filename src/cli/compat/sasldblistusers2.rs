@@ -19,9 +19,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use lexopt::{Arg, Parser};
-
-use super::getopt;
+use super::getopt::{Argument, Getopt};
 use crate::backend::store::{Access, Settings, Store, StoreError, User};
 use crate::cli::ConfigSource;
 
@@ -89,16 +87,18 @@ enum Request {
 /// Parses as getopt does. The error is what it complains of; `None` if the
 /// words are options, but not in a way that makes sense.
 fn parse(words: Vec<OsString>) -> Result<Request, Option<String>> {
-    let mut parser = Parser::from_args(words);
-    let mut files = Vec::new();
-    while let Some(argument) = parser.next().map_err(|error| getopt::malformed(NAME, &error))? {
+    let mut words = Getopt::new(NAME, "vf:h", words);
+    let (mut files, mut is_wrong) = (Vec::new(), false);
+    for argument in words.by_ref() {
         match argument {
-            Arg::Short('v') => return Ok(Request::Version),
-            Arg::Short('f') => files.push(getopt::value(NAME, 'f', &mut parser)?),
-            Arg::Short('h') => return Err(None),
-            Arg::Value(file) => files.push(file),
-            unknown => return Err(Some(getopt::unknown(NAME, &unknown))),
+            Argument::Flag(b'v') => return Ok(Request::Version),
+            Argument::Flag(_) => return Err(None),
+            Argument::Valued(_, file) | Argument::Operand(file) => files.push(file),
+            Argument::Wrong => is_wrong = true,
         }
+    }
+    if is_wrong {
+        return Err(Some(words.complaints()));
     }
     if files.len() > 1 {
         return Err(None);

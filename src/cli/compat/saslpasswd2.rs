@@ -21,9 +21,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use lexopt::{Arg, Parser, ValueExt};
-
-use super::getopt;
+use super::getopt::{Argument, Getopt};
 use crate::backend::store::{Access, Store, StoreError};
 use crate::base::{Identity, Secret};
 use crate::cli::ConfigSource;
@@ -90,27 +88,24 @@ impl Flags {
     /// The error is a text to print before the usage; empty where the original prints none.
     fn parse(words: Vec<OsString>) -> Result<Request, String> {
         let mut flags = Self::default();
-        let mut users = Vec::new();
-        let mut is_version = false;
-        let mut parser = Parser::from_args(words);
-        while let Some(argument) = parser.next().map_err(|error| getopt::malformed(NAME, &error))? {
+        let (mut users, mut is_wrong) = (Vec::new(), false);
+        let mut words = Getopt::new(NAME, "pcdnvu:a:f:", words);
+        for argument in words.by_ref() {
             match argument {
-                Arg::Short('p') => flags.is_piped = true,
-                Arg::Short('c') => flags.is_create = true,
-                Arg::Short('d') => flags.is_delete = true,
-                Arg::Short('n') => flags.is_without_password = true,
-                Arg::Short('v') => is_version = true,
-                Arg::Short('u') => flags.realm = Some(text('u', &mut parser)?),
-                Arg::Short('a') => flags.application = Some(text('a', &mut parser)?),
-                Arg::Short('f') => flags.file = Some(getopt::value(NAME, 'f', &mut parser)?.into()),
-                Arg::Value(user) => {
-                    users.push(user.string().map_err(|error| getopt::malformed(NAME, &error))?);
-                }
-                unknown => return Err(getopt::unknown(NAME, &unknown)),
+                Argument::Flag(b'v') => return Ok(Request::Version),
+                Argument::Flag(b'p') => flags.is_piped = true,
+                Argument::Flag(b'c') => flags.is_create = true,
+                Argument::Flag(b'd') => flags.is_delete = true,
+                Argument::Flag(_) => flags.is_without_password = true,
+                Argument::Valued(b'u', realm) => flags.realm = Some(text("the realm", realm)?),
+                Argument::Valued(b'a', name) => flags.application = Some(text("appname", name)?),
+                Argument::Valued(_, file) => flags.file = Some(file.into()),
+                Argument::Operand(user) => users.push(text("the user name", user)?),
+                Argument::Wrong => is_wrong = true,
             }
         }
-        if is_version {
-            return Ok(Request::Version);
+        if is_wrong {
+            return Err(words.complaints());
         }
         let Ok([user]) = <[String; 1]>::try_from(users) else {
             return Err(String::new());
@@ -165,9 +160,8 @@ impl Flags {
     }
 }
 
-fn text(flag: char, parser: &mut Parser) -> Result<String, String> {
-    let value = getopt::value(NAME, flag, parser)?;
-    value.into_string().map_err(|_| format!("{NAME}: option -- '{flag}' is not UTF-8\n"))
+fn text(what: &str, word: OsString) -> Result<String, String> {
+    word.into_string().map_err(|_| format!("{NAME}: {what} is not UTF-8\n"))
 }
 
 impl Failure {

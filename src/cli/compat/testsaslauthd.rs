@@ -17,10 +17,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use lexopt::{Arg, Parser};
 use nix::errno::Errno;
 
-use super::getopt;
+use super::getopt::{Argument, Getopt};
 use crate::base::Secret;
 use crate::cli::user::password;
 use crate::wire::saslauthd::{ClientAddress, Credentials, MAX_REPLY_BYTES, ReplyWord, ServerReply};
@@ -93,24 +92,24 @@ impl Flags {
             repeat: 1,
             client: None,
         };
-        let mut parser = Parser::from_args(words);
-        while let Some(argument) = parser.next().map_err(|error| getopt::malformed(NAME, &error))? {
-            let flag = match argument {
-                Arg::Short(flag @ ('u' | 'p' | 'r' | 's' | 'f' | 'R' | 'a')) => flag,
+        let mut words = Getopt::new(NAME, "u:p:r:s:f:R:a:", words);
+        let mut is_wrong = false;
+        for argument in words.by_ref() {
+            match argument {
+                Argument::Valued(b'u', value) => user = Some(value.into_vec()),
+                Argument::Valued(b'p', value) => password = Some(value),
+                Argument::Valued(b'r', value) => flags.realm = value.into_vec(),
+                Argument::Valued(b's', value) => flags.service = value.into_vec(),
+                Argument::Valued(b'f', value) => flags.socket = value.into(),
+                Argument::Valued(b'R', value) => flags.repeat = number(&value),
+                Argument::Valued(_, value) => flags.client = Some(address(&value)?),
                 // The original ignores operands.
-                Arg::Value(_) => continue,
-                unknown => return Err(getopt::unknown(NAME, &unknown)),
-            };
-            let value = getopt::value(NAME, flag, &mut parser)?;
-            match flag {
-                'u' => user = Some(value.into_vec()),
-                'p' => password = Some(value),
-                'r' => flags.realm = value.into_vec(),
-                's' => flags.service = value.into_vec(),
-                'f' => flags.socket = value.into(),
-                'R' => flags.repeat = number(&value),
-                _ => flags.client = Some(address(&value)?),
+                Argument::Operand(_) => {}
+                Argument::Flag(_) | Argument::Wrong => is_wrong = true,
             }
+        }
+        if is_wrong {
+            return Err(words.complaints());
         }
         let (Some(user), Some(password)) = (user, password) else { return Err(String::new()) };
         Ok(Self { user, password, ..flags })
@@ -213,6 +212,9 @@ mod tests {
         assert_eq!((flags.user.as_slice(), flags.password.to_str()), (&b"a"[..], Some("b")));
         assert_eq!((flags.service.as_slice(), flags.repeat), (&b"imap"[..], 3));
         assert_eq!(flags.socket, PathBuf::from("/run/saslauthd/mux"));
+        // Other parsers take the first = for their own.
+        let flags = parse(&["-ua", "-p=b"]).ok().unwrap();
+        assert_eq!(flags.password.to_str(), Some("=b"));
         assert_eq!(parse(&["-u", "a", "-p", "b", "-R", "abc"]).ok().unwrap().repeat, 0);
     }
 

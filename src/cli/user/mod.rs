@@ -96,14 +96,17 @@ fn store_exit_code(error: &StoreError) -> u8 {
     match error {
         StoreError::UserExists(_) | StoreError::NoSuchUser(_) | StoreError::EmptyPassword => 1,
         StoreError::Missing { .. } | StoreError::NoDirectory { .. } => exit::NO_INPUT,
-        StoreError::Denied { .. } | StoreError::WrongOwner { .. } | StoreError::TooOpen { .. } => {
-            exit::NO_PERMISSION
-        }
+        StoreError::Denied { .. }
+        | StoreError::WrongOwner { .. }
+        | StoreError::TooOpen { .. }
+        | StoreError::OpenDirectory { .. }
+        | StoreError::ForeignDirectory { .. } => exit::NO_PERMISSION,
         StoreError::Full { .. } | StoreError::Io { .. } | StoreError::Hash(_) => exit::IO,
         StoreError::Busy { .. } => exit::TEMPORARY,
         StoreError::Damaged { .. }
         | StoreError::BadVerifier { .. }
         | StoreError::Foreign { .. }
+        | StoreError::NotAFile { .. }
         | StoreError::Newer { .. }
         | StoreError::LeftoverLog { .. }
         | StoreError::Sasldb2 { .. } => exit::DATA,

@@ -50,7 +50,8 @@ pub(super) const MAX_ERRORS: Key = Key {
         set: |config, count| config.gate.limits.errors = count,
     },
     default: Some("10"),
-    text: "Commands that may be answered with 5xx before the session is closed with 421.",
+    text: "Commands that the gate may answer with 5xx before it closes the session with 421. What \
+           the MTA refuses does not count.",
 };
 
 pub(super) const MAX_AUTH_FAILURES: Key = Key {
@@ -86,8 +87,8 @@ pub(super) const MAX_SESSIONS: Key = Key {
         set: |config, count| config.gate.limits.sessions = count as usize,
     },
     default: Some("1000"),
-    text: "Sessions at once; more get 421. Each needs two file descriptors, and one connection of the \
-           MTA once it sends mail.",
+    text: "Sessions at once; more get 421. Each needs two file descriptors, and one connection \
+           of the MTA once it sends mail.",
 };
 
 pub(super) const MAX_SESSIONS_PER_ADDRESS: Key = Key {
@@ -110,7 +111,8 @@ pub(super) const COMMAND_TIMEOUT: Key = Key {
         set: |config, time| config.gate.timeouts.command = time,
     },
     default: Some("\"5m\""),
-    text: "Wait for a client's next command. RFC 5321 asks for at least five minutes.",
+    text: "Wait for a client's next command, and for a client to read its replies. RFC 5321 asks \
+           for at least five minutes.",
 };
 
 pub(super) const DATA_TIMEOUT: Key = Key {

@@ -17,9 +17,9 @@ pub(super) const SECTION: Section = Section {
                 set: |config, text| path(text).map(|path| config.store.path = path),
             },
             default: Some("\"/var/lib/saslgate/users.db\""),
-            text: "The database file (SQLite), with mode 0600 and owned by the account of authd; \
-                   wider permissions are refused. Must be on a local disk, since its locks do not \
-                   work over a network.",
+            text: "The database file (SQLite), with mode 0600 and owned by the account of authd, in a \
+                   directory that only that account or root may write to; wider permissions are \
+                   refused. Must be on a local disk, since its locks do not work over a network.",
         },
         Key {
             name: "memory",
@@ -34,7 +34,9 @@ pub(super) const SECTION: Section = Section {
             default: Some("\"19456KiB\""),
             text: "Memory that one password hash takes (argon2id). The default is OWASP's. More \
                    makes guessing from a stolen file dearer, and every login too: hash_threads \
-                   times this much is in use under load. At least 8KiB a lane.",
+                   times this much is in use under load. At least 8KiB a lane. After a change, \
+                   set the passwords anew: until then a refusal takes another time for users with \
+                   the old cost than for names that do not exist, which only authd.floor hides.",
         },
         Key {
             name: "iterations",
@@ -62,7 +64,7 @@ pub(super) const SECTION: Section = Section {
                 set: |config, count| config.store.hash_threads = count as usize,
             },
             default: Some("0"),
-            text: "Threads that hash. 0 is one a core. A core checks 65 to 85 passwords a second \
+            text: "Threads that hash. 0 is one a core. A core checks 50 to 85 passwords a second \
                    at the default cost.",
         },
         Key {

@@ -69,7 +69,7 @@ pub enum Event {
     ContentEnded(ContentOutcome),
     /// The client said nothing for too long.
     TimedOut,
-    /// The service is stopping; comes only while a command is awaited.
+    /// The service is stopping. What was being done is not completed.
     Stopping,
 }
 
@@ -250,9 +250,7 @@ impl Session {
                 Reply::new(421, "4.4.2", "timeout waiting for a command, closing connection"),
                 Some(Notice::Idle),
             ),
-            Event::Stopping => {
-                self.close(Reply::new(421, "4.3.2", "service is stopping, try again later"), None)
-            }
+            Event::Stopping => self.on_stopping(),
         }
     }
 
@@ -301,6 +299,13 @@ impl Session {
         self.user = None;
         self.state = State::Ready;
         Turn::next(Next::Read)
+    }
+
+    fn on_stopping(&mut self) -> Turn {
+        let reply = Reply::new(421, "4.3.2", "service is stopping, try again later");
+        let ended =
+            self.take_transaction().map(|open| open.end(Some(reply.clone()), Outcome::TempFail));
+        self.close(reply, None).with_ended(ended)
     }
 
     fn close(&mut self, reply: Reply, notice: Option<Notice>) -> Turn {

@@ -364,3 +364,17 @@ fn a_backend_that_changed_is_told_as_temporary() {
     assert_eq!(turn.reply.unwrap().code, 451);
     assert_eq!(turn.ended.unwrap().outcome, Outcome::TempFail);
 }
+
+#[test]
+fn a_backend_that_changed_loses_no_wish_for_a_report() {
+    let mut world = logged_in();
+    let offer = world.offer.clone();
+    let line = |text: &[u8]| Event::Line(Line::Complete(text.to_vec()));
+    world.session.handle(line(b"MAIL FROM:<a@b.test>"), &offer);
+    world.session.handle(Event::RelayReady(Capabilities::default()), &offer);
+    world.session.handle(Event::Replied(Reply::new(250, "2.1.0", "ok")), &offer);
+    let turn = world.session.handle(line(b"RCPT TO:<c@d.test> NOTIFY=NEVER"), &offer);
+    assert_eq!(turn.reply.unwrap().code, 451);
+    let turn = world.session.handle(line(b"RCPT TO:<c@d.test>"), &offer);
+    assert!(matches!(turn.next, Next::Ask { .. }));
+}

@@ -134,8 +134,7 @@ impl Session {
         };
         if transaction.mail.check(&capabilities.offered(self.rules.limits.message_bytes)).is_err() {
             // Offered at EHLO, gone since: the client tries again and sees the new offer.
-            let text = "The mail server behind this gate has changed, try again later";
-            let reply = Reply::new(451, "4.3.0", text);
+            let reply = changed_reply();
             let ended = transaction.end_with(&reply);
             self.state = State::Over(Aftermath::Lost);
             return Turn::reply(reply).with_ended(Some(ended));
@@ -177,7 +176,11 @@ impl Session {
         if rcpt.needs_smtputf8() && !transaction.mail.is_smtputf8() {
             return Some(CommandError::NeedsSmtpUtf8.reply());
         }
-        rcpt.check(&self.offered).err().map(|error| error.reply())
+        if let Err(error) = rcpt.check(&self.offered) {
+            return Some(error.reply());
+        }
+        // Written without its parameter it would be another wish than the client's.
+        rcpt.check(&transaction.capabilities).err().map(|_| changed_reply())
     }
 
     pub(super) fn on_data(&mut self) -> Turn {
@@ -289,6 +292,11 @@ impl Aftermath {
             }
         }
     }
+}
+
+/// Offered at EHLO, gone since.
+fn changed_reply() -> Reply {
+    Reply::new(451, "4.3.0", "The mail server behind this gate has changed, try again later")
 }
 
 fn need_mail(verb: &str) -> Reply {

@@ -133,6 +133,8 @@ pub(crate) fn takes_fields_of_256_bytes(kind: Kind) {
     let long = "x".repeat(256);
     assert_eq!(subject.ask(&long, WRONG, ""), kind.refusal());
     assert_eq!(subject.ask(USER, &long, ""), kind.refusal());
+    assert_eq!(subject.ask(USER, WRONG, &long), kind.refusal());
+    assert_eq!(subject.exchange(&[&request(&[USER, WRONG, &long, ""])]), kind.refusal());
 }
 
 pub(crate) fn says_nothing_to_half_a_request(kind: Kind) {

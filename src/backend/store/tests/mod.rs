@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use crate::backend::store::file::check_private;
+use crate::backend::store::file::{check_private, inspect, us};
 use crate::backend::store::lookup::Connections;
 use crate::backend::store::schema::{self, Patience};
 use crate::backend::store::{Access, PasswordStore, Settings, State, Store, StoreError};
@@ -143,7 +143,7 @@ fn the_file_is_private_marked_and_whole_without_its_log() {
     let meta = fs::metadata(&settings.path).unwrap();
     assert_eq!(meta.mode() & 0o7777, 0o600);
     assert_eq!(meta.nlink(), 1);
-    check_private(&settings.path).unwrap();
+    check_private(&settings.path, us()).unwrap();
     let keeper = Store::open(&settings, Access::Existing).unwrap();
     let mut store = Store::open(&settings, Access::Existing).unwrap();
     store.set_password(&id("alice"), &secret("other")).unwrap();
@@ -264,10 +264,67 @@ fn a_file_of_another_user_is_refused_with_the_line_to_type() {
     } else {
         PathBuf::from("/etc/passwd")
     };
-    let error = check_private(&foreign).unwrap_err();
+    let error = check_private(&foreign, us()).unwrap_err();
     assert!(matches!(error, StoreError::WrongOwner { .. }));
     let hint = format!("chown {me} {}", foreign.display());
     assert!(error.to_string().contains(&hint), "{error}");
+}
+
+#[test]
+fn a_directory_in_which_others_could_put_a_store_is_refused() {
+    let (directory, settings) = store_with_alice();
+    let set_mode = |mode: u32| fs::set_permissions(&directory, Permissions::from_mode(mode));
+    for mode in [0o777, 0o1777, 0o770, 0o702] {
+        set_mode(mode).unwrap();
+        let error = PasswordStore::start(&settings).err().unwrap();
+        let hint = format!("chmod go-w {}", directory.path().display());
+        assert!(error.to_string().contains(&hint), "{mode:o}: {error}");
+    }
+    set_mode(0o755).unwrap();
+    drop(PasswordStore::start(&settings).unwrap());
+    let stranger = us() + 1;
+    if us() == 0 {
+        chown(directory.path(), Some(stranger), None).unwrap();
+        let error = PasswordStore::start(&settings).err().unwrap();
+        assert!(matches!(error, StoreError::ForeignDirectory { owner, .. } if owner == stranger));
+    }
+}
+
+#[test]
+fn where_a_link_leads_is_what_counts() {
+    let (directory, settings) = store_with_alice();
+    let links = tempfile::tempdir().unwrap();
+    let link = links.path().join("link.db");
+    std::os::unix::fs::symlink(&settings.path, &link).unwrap();
+    let linked = Settings { path: link, ..settings };
+    drop(PasswordStore::start(&linked).unwrap());
+    fs::set_permissions(&directory, Permissions::from_mode(0o777)).unwrap();
+    let error = PasswordStore::start(&linked).err().unwrap();
+    assert!(matches!(error, StoreError::OpenDirectory { .. }), "{error}");
+}
+
+#[test]
+fn what_is_no_file_is_called_so_and_not_damaged() {
+    let directory = tempfile::tempdir().unwrap();
+    let pipe = directory.path().join("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    for path in [pipe, directory.path().to_owned(), PathBuf::from("/dev/null")] {
+        let settings = Settings { path, ..settings(&directory) };
+        for error in [open_error(&settings), PasswordStore::start(&settings).err().unwrap()] {
+            assert!(matches!(error, StoreError::NotAFile { .. }), "{error}");
+        }
+    }
+}
+
+#[test]
+fn an_inspection_finds_what_a_start_would_trip_over() {
+    let (directory, settings) = store_with_alice();
+    assert!(inspect(&settings.path, us()).is_ok());
+    assert!(matches!(inspect(&settings.path, us() + 1), Err(StoreError::WrongOwner { .. })));
+    let missing = directory.path().join("other.db");
+    assert!(matches!(inspect(&missing, us()), Err(StoreError::Missing { .. })));
+    let nowhere = directory.path().join("no/other.db");
+    assert!(matches!(inspect(&nowhere, us()), Err(StoreError::NoDirectory { .. })));
 }
 
 #[test]
