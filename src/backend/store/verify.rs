@@ -56,8 +56,8 @@ impl PasswordStore {
     }
 
     /// Hashes begun since the start.
-    #[must_use]
-    pub fn hashes(&self) -> u64 {
+    #[cfg(test)]
+    pub(super) fn hashes(&self) -> u64 {
         self.pool.hashes()
     }
 
