@@ -187,7 +187,7 @@ async fn our_client_asks_the_original() {
     let mechanisms: std::sync::Arc<dyn Mechanisms> =
         std::sync::Arc::new(Saslauthd::new(subject.socket(), PATIENCE));
     let origin = Origin { client: Some("192.0.2.7".parse().unwrap()), port: Some(25), uid: None };
-    let context = ExchangeContext { service: "smtp", origin, is_encrypted: true };
+    let context = ExchangeContext { service: "smtp", origin };
     for (password, is_right) in [(PASSWORD, true), (WRONG, false)] {
         let plain = Conversation::start(&mechanisms, "PLAIN", &context, PATIENCE).unwrap();
         let message = format!("\0{USER}@{REALM}\0{password}").into_bytes();

@@ -21,8 +21,6 @@ pub struct ExchangeContext {
     pub service: &'static str,
     /// The mail client.
     pub origin: Origin,
-    /// True once TLS is on.
-    pub is_encrypted: bool,
 }
 
 /// A client's response, decoded. Holds a password for PLAIN and LOGIN (and, for

@@ -13,13 +13,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::panel::{Panel, Respawn};
-use super::signals::{Signals, Wish};
+use super::service;
+use super::signals::Signals;
 use crate::auth::Authenticator;
 use crate::backend::pam::{Helper, HelperError};
 use crate::backend::store::StoreError;
 use crate::config::Config;
 use crate::listen::{ListenError, UnixSocket, UnixSocketOptions};
-use crate::ops::systemd::{self, InheritedSockets};
+use crate::ops::systemd::InheritedSockets;
 use crate::server::saslauthd::Server;
 use crate::sys::limits;
 use crate::sys::privileges::{self, DropError};
@@ -257,40 +258,14 @@ pub async fn run(
     prepared: Prepared,
     read: impl Fn() -> Result<Config, String>,
 ) -> Result<(), StartError> {
-    let mut signals = Signals::install().map_err(StartError::Signals)?;
+    let signals = Signals::install().map_err(StartError::Signals)?;
     let stop = CancellationToken::new();
     let running = serve(config, prepared, stop.clone())?;
-    tokio::spawn(systemd::feed_watchdog(stop.clone()));
     // The words of the original, which scripts wait for.
     tracing::info!("listening on socket: {}", running.place());
     tracing::info!("asking {}", config.auth.backends.join(", "));
-    systemd::ready("serving");
-    while stop.run_until_cancelled(signals.next()).await == Some(Wish::Reload) {
-        systemd::reloading();
-        reload(&running, read());
-        systemd::ready("serving");
-    }
-    tracing::info!("stopping: no new requests, those under way are finished");
-    systemd::stopping();
-    stop.cancel();
+    let reload = |config: &Config| running.reload(config).map_err(|error| error.to_string());
+    service::live(signals, &stop, read, reload).await;
     running.drain(DRAIN).await;
     Ok(())
-}
-
-/// A bad file changes nothing, and is said.
-fn reload(running: &Running, read: Result<Config, String>) {
-    let kept = read.and_then(|config| running.reload(&config).map_err(|error| error.to_string()));
-    match kept {
-        Ok(kept) if kept.is_empty() => tracing::info!("reloaded"),
-        Ok(kept) => tracing::warn!(
-            "reloaded, but what changed here only comes with a restart: {}",
-            kept.join(", ")
-        ),
-        Err(problems) => {
-            tracing::error!("reload refused, the old configuration stays in force:");
-            for line in problems.lines().filter(|line| !line.trim().is_empty()) {
-                tracing::error!("{line}");
-            }
-        }
-    }
 }

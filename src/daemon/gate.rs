@@ -13,17 +13,19 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::service;
+use super::signals::Signals;
 use crate::auth::Mechanisms;
 use crate::backend::remote::Saslauthd;
 use crate::config::Config;
-use crate::daemon::signals::{Signals, Wish};
 use crate::gate::driver::{self, Arrival, Gate, Stop};
 use crate::gate::probe::{self, HealthBoard};
 use crate::gate::relay::Route;
 use crate::gate::session::Rules;
 use crate::gate::{AuthSource, BackendTls, ListenerSettings, Settings, TlsMode};
 use crate::listen::{Slots, bind_tcp, serve_tcp};
-use crate::ops::systemd;
+use crate::ops::log;
+use crate::sys::limits;
 use crate::sys::privileges::{self, DropError};
 use crate::sys::users::{self, UserError};
 use crate::tls::{ClientTls, ServerTls, TlsError};
@@ -84,20 +86,38 @@ pub struct Running {
 }
 
 /// What only a restart changes.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 struct Bound {
     listeners: Vec<ListenerSettings>,
     sessions: usize,
     sessions_per_address: usize,
+    user: Option<String>,
+    log: log::Settings,
 }
 
 impl Bound {
-    fn of(settings: &Settings) -> Self {
+    fn of(config: &Config) -> Self {
+        let limits = &config.gate.limits;
         Self {
-            listeners: settings.listeners.clone(),
-            sessions: settings.limits.sessions,
-            sessions_per_address: settings.limits.sessions_per_address,
+            listeners: config.gate.listeners.clone(),
+            sessions: limits.sessions,
+            sessions_per_address: limits.sessions_per_address,
+            user: config.gate_user.clone(),
+            log: config.log,
         }
+    }
+
+    /// The settings in which `new` differs.
+    fn changes(&self, new: &Self) -> Vec<&'static str> {
+        let per_address = self.sessions_per_address != new.sessions_per_address;
+        let changes = [
+            ("[[gate.listener]]", self.listeners != new.listeners),
+            ("gate.max_sessions", self.sessions != new.sessions),
+            ("gate.max_sessions_per_address", per_address),
+            ("gate.user", self.user != new.user),
+            ("[log]", self.log != new.log),
+        ];
+        changes.into_iter().filter_map(|(name, has_changed)| has_changed.then_some(name)).collect()
     }
 }
 
@@ -118,6 +138,19 @@ type Listening = (std::net::TcpListener, TlsMode);
 /// [`StartError`].
 pub fn prepare(config: &Config) -> Result<Prepared, StartError> {
     let prepared = open(config)?;
+    // A session is the client's connection and the backend's; beside them, listeners and logs.
+    let needed = 2 * config.gate.limits.sessions as u64 + 64;
+    if limits::raise_open_files().is_some_and(|limit| limit < needed) {
+        tracing::warn!(
+            "gate.max_sessions is {}, more than the limit on open files allows: raise LimitNOFILE",
+            config.gate.limits.sessions
+        );
+    }
+    if config.gate_user.is_some() && !privileges::is_root() {
+        tracing::warn!(
+            "gate.user is set, but only root can become somebody else: staying as we are"
+        );
+    }
     if let Some(name) = config.gate_user.as_deref().filter(|_| privileges::is_root()) {
         privileges::become_account(&users::account(name)?)?;
     }
@@ -178,7 +211,7 @@ fn serve(
             serve,
         ));
     }
-    let bound = Bound::of(&config.gate);
+    let bound = Bound::of(config);
     let probing = std::sync::Mutex::default();
     let running = Running { listeners, shared, bound, tasks, probing, stop: sessions };
     running.probe();
@@ -187,11 +220,12 @@ fn serve(
 
 impl Running {
     /// Takes over what a new configuration changes: certificate, limits on
-    /// sessions to come, authenticator, backend. Listeners stay as they are.
+    /// sessions to come, authenticator, backend. Names the settings that it
+    /// could not take over, since only a restart changes them.
     ///
     /// # Errors
     /// [`StartError`]: nothing was changed.
-    pub fn reload(&self, config: &Config) -> Result<(), StartError> {
+    pub fn reload(&self, config: &Config) -> Result<Vec<&'static str>, StartError> {
         let tls_settings = config.tls.as_ref().ok_or(StartError::NoCertificate)?;
         let old = self.shared.load_full();
         // Everything that can fail comes before anything that changes.
@@ -200,13 +234,7 @@ impl Running {
         warn_about(&old.tls);
         self.shared.store(Arc::new(gate));
         self.probe();
-        Ok(())
-    }
-
-    /// True if what was bound and bounded at start is what `config` names, too.
-    #[must_use]
-    pub fn listens_as(&self, config: &Config) -> bool {
-        self.bound == Bound::of(&config.gate)
+        Ok(self.bound.changes(&Bound::of(config)))
     }
 
     /// Waits until the backend was asked once, so that the first client gets the full offer.
@@ -251,43 +279,15 @@ pub async fn run(
     prepared: Prepared,
     read: impl Fn() -> Result<Config, String>,
 ) -> Result<(), StartError> {
-    let mut signals = Signals::install().map_err(StartError::Signals)?;
+    let signals = Signals::install().map_err(StartError::Signals)?;
     let stop = CancellationToken::new();
     let running = serve(config, prepared, stop.clone())?;
-    tokio::spawn(systemd::feed_watchdog(stop.clone()));
     let places: Vec<String> = running.listeners.iter().map(ToString::to_string).collect();
     tracing::info!("listening on {}", places.join(", "));
-    systemd::ready("serving");
-    while signals.next().await == Wish::Reload {
-        systemd::reloading();
-        reload(&running, read());
-        systemd::ready("serving");
-    }
-    tracing::info!("stopping: no new sessions, open messages are finished");
-    systemd::stopping();
-    stop.cancel();
+    let reload = |config: &Config| running.reload(config).map_err(|error| error.to_string());
+    service::live(signals, &stop, read, reload).await;
     running.drain(DRAIN).await;
     Ok(())
-}
-
-/// A bad file or certificate changes nothing, and is said.
-fn reload(running: &Running, read: Result<Config, String>) {
-    let config = match read {
-        Ok(config) => config,
-        Err(problems) => {
-            tracing::error!("reload refused, the old configuration stays in force: {problems}");
-            return;
-        }
-    };
-    match running.reload(&config) {
-        Ok(()) if running.listens_as(&config) => tracing::info!("reloaded"),
-        Ok(()) => tracing::warn!(
-            "reloaded, but new listeners and session limits only come with a restart"
-        ),
-        Err(error) => {
-            tracing::error!("reload refused, the old configuration stays in force: {error}");
-        }
-    }
 }
 
 fn compose(settings: &Settings, tls: ServerTls, health: HealthBoard) -> Result<Gate, StartError> {

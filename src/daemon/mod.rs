@@ -8,3 +8,5 @@ pub mod authd;
 pub mod gate;
 pub mod pam;
 pub mod signals;
+
+mod service;

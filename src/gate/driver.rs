@@ -128,7 +128,7 @@ impl Connection {
             session: Session::new(Arc::clone(rules)),
             relay: None,
             conversation: None,
-            recorder: Recorder::new(client.peer, client.local),
+            recorder: Recorder::new(client.peer, client.local, &gate.route.settings.address),
             deadline: Instant::now() + gate.settings.timeouts.session,
             client,
             stop,
@@ -147,7 +147,7 @@ impl Connection {
         let end = loop {
             let offer = self.gate.health.offered(self.gate.settings.limits.message_bytes);
             let turn = self.guard(event, &offer);
-            self.recorder.turn(&turn, &self.client, &self.session, &self.gate);
+            self.recorder.turn(&turn, &self.session);
             if let Some(reply) = &turn.reply
                 && self.client.reply(reply).await.is_err()
             {
@@ -180,8 +180,8 @@ impl Connection {
             return Turn {
                 reply: Some(Reply::new(421, "4.7.0", text)),
                 next: Next::Close,
-                ended: None,
                 notice: Some(Notice::Injection),
+                ..turn
             };
         }
         turn
@@ -243,14 +243,14 @@ impl Connection {
 
     /// A handshake, which a stop of the service does not wait for.
     async fn encrypt(self) -> Option<Self> {
-        let Self { client, gate, stop, recorder, .. } = self;
+        let Self { client, gate, stop, mut recorder, .. } = self;
         let peer = client.peer;
         let limit = gate.settings.timeouts.handshake;
         let handshake = timeout(limit, client.encrypt(&gate.tls));
         let reason = match stop.soon.run_until_cancelled(handshake).await {
             Some(Ok(Ok(client))) => {
                 if let Some(tls) = &client.tls {
-                    record::encrypted(peer, tls);
+                    recorder.encrypted(tls);
                 }
                 return Some(Self { client, gate, stop, recorder, ..self });
             }
@@ -271,7 +271,6 @@ impl Connection {
                 port: Some(self.client.peer.port()),
                 uid: None,
             },
-            is_encrypted: self.client.tls.is_some(),
         };
         let limit = self.gate.settings.timeouts.auth;
         let started = Conversation::start(&self.gate.mechanisms, &mechanism, &context, limit);
@@ -326,6 +325,9 @@ impl Connection {
             Ok(relay) => {
                 let capabilities = relay.capabilities().clone();
                 self.gate.health.is_up(&route.settings.address, &capabilities);
+                if let Some(tls) = relay.tls() {
+                    self.recorder.backend_encrypted(tls);
+                }
                 self.relay = Some(relay);
                 Event::RelayReady(capabilities)
             }
@@ -395,7 +397,7 @@ impl Connection {
 
     async fn end(mut self, end: End) {
         if let Some(ended) = self.session.abandon() {
-            self.recorder.ended(&ended, &self.client, &self.session, &self.gate);
+            self.recorder.ended(&ended, &self.session);
         }
         self.recorder.disconnected(match end {
             End::ByUs => "closed",

@@ -3,10 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::client::Client;
-use super::driver::Gate;
-use super::relay::RelayError;
-use super::session::{Ended, Notice, Outcome, Session, Turn};
+use super::session::{BrokenExchange, Ended, Notice, Outcome, Session, Turn};
 use super::trace::protocol;
 use crate::auth::Verdict;
 use crate::base::{Identity, Reason, ReasonCode};
@@ -17,6 +14,10 @@ use crate::wire::smtp::reply::Reply;
 /// Keeps what a session's log lines need: its id, the message counter, the clock of a transaction.
 pub(super) struct Recorder {
     peer: SocketAddr,
+    /// Address of the backend, as configured.
+    backend: String,
+    /// What TLS agreed on with the client, once it is on.
+    tls: Option<Negotiated>,
     session_id: String,
     /// Transactions begun; numbers them.
     transactions: u32,
@@ -31,10 +32,13 @@ pub(super) struct Recorder {
 }
 
 impl Recorder {
-    pub(super) fn new(peer: SocketAddr, listener: SocketAddr) -> Self {
+    /// A client at `peer` has connected to `listener`; its mail would go to `backend`.
+    pub(super) fn new(peer: SocketAddr, listener: SocketAddr, backend: &str) -> Self {
         event::connected(&client_of(peer), listener);
         Self {
             peer,
+            backend: backend.to_owned(),
+            tls: None,
             session_id: session_id(),
             transactions: 0,
             messages: 0,
@@ -47,17 +51,27 @@ impl Recorder {
     }
 
     /// Records what a turn says is worth it.
-    pub(super) fn turn(&mut self, turn: &Turn, client: &Client, session: &Session, gate: &Gate) {
+    pub(super) fn turn(&mut self, turn: &Turn, session: &Session) {
         self.turns += 1;
+        if let Some(BrokenExchange { mechanism, code }) = &turn.broken {
+            judged(self.peer, mechanism, None, &Verdict::Rejected((*code).into()));
+        }
         if let Some(notice) = turn.notice {
             let reply = turn.reply.as_ref().map(Reply::first_line).unwrap_or_default();
             event::rejected(&client_of(self.peer), rejection(notice), &reply);
         }
         if let Some(ended) = &turn.ended {
-            self.ended(ended, client, session, gate);
+            self.ended(ended, session);
         }
     }
 
+    /// TLS is on with the client.
+    pub(super) fn encrypted(&mut self, tls: &Negotiated) {
+        event::tls_started(&client_of(self.peer), &facts_of(tls));
+        self.tls = Some(tls.clone());
+    }
+
+    /// MAIL was accepted by the session; the message's clock starts.
     pub(super) fn transaction_begins(&mut self) {
         self.began = Some(Instant::now());
         self.content_bytes = 0;
@@ -70,12 +84,13 @@ impl Recorder {
         &self.message_id
     }
 
+    /// The content that came had this size, complete or not.
     pub(super) fn content_bytes(&mut self, bytes: u64) {
         self.content_bytes = bytes;
     }
 
     /// One line for a message, however it ended.
-    pub(super) fn ended(&mut self, ended: &Ended, client: &Client, session: &Session, gate: &Gate) {
+    pub(super) fn ended(&mut self, ended: &Ended, session: &Session) {
         self.messages += u32::from(ended.outcome == Outcome::Accepted);
         let recipients: Vec<&str> = ended.recipients.iter().map(String::as_str).collect();
         let login = session.user().map(|user| user.identity().to_string()).unwrap_or_default();
@@ -89,8 +104,8 @@ impl Recorder {
             refused: ended.refused_recipients,
             size: self.content_bytes,
             protocol: protocol(ended.is_smtputf8),
-            tls: client.tls.as_ref().map(facts_of),
-            backend: &gate.route.settings.address,
+            tls: self.tls.as_ref().map(facts_of),
+            backend: &self.backend,
             reply: &reply,
             duration: self.began.map_or(Duration::ZERO, |began| began.elapsed()),
             outcome: match ended.outcome {
@@ -103,8 +118,13 @@ impl Recorder {
     }
 
     /// The backend failed this session. The message's own line says what became of it.
-    pub(super) fn backend_trouble(&self, error: &RelayError) {
+    pub(super) fn backend_trouble(&self, error: &dyn std::error::Error) {
         event::backend_trouble(&client_of(self.peer), &error.to_string());
+    }
+
+    /// TLS is on with the backend.
+    pub(super) fn backend_encrypted(&self, tls: &Negotiated) {
+        event::tls_backend(&self.backend, &facts_of(tls));
     }
 
     /// The session is over.
@@ -119,19 +139,12 @@ impl Recorder {
     }
 }
 
-pub(super) fn encrypted(peer: SocketAddr, tls: &Negotiated) {
-    event::tls_started(&client_of(peer), &facts_of(tls));
-}
-
-/// TLS is on with the backend.
-pub(super) fn backend_encrypted(address: &str, tls: &Negotiated) {
-    event::tls_backend(address, &facts_of(tls));
-}
-
+/// A client's handshake came to nothing.
 pub(super) fn handshake_failed(peer: SocketAddr, reason: &str) {
     event::tls_failed(&event::TlsFailure { client: client_of(peer), reason });
 }
 
+/// A connection beyond a limit.
 pub(super) fn turned_away(peer: SocketAddr, why: event::Rejection) {
     event::rejected(&client_of(peer), why, "421");
 }

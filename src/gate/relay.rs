@@ -15,11 +15,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
-use super::record;
 use super::settings::{BackendSettings, BackendTls, Timeouts};
 use super::stream::Stream;
 use crate::auth::Authenticated;
-use crate::tls::{ClientStream, ClientTls, negotiated_client};
+use crate::tls::{ClientStream, ClientTls, Negotiated, negotiated_client};
 use crate::wire::smtp::ehlo::Capabilities;
 use crate::wire::smtp::reply::{Reply, ReplyParser};
 
@@ -100,6 +99,7 @@ pub struct Relay {
     parser: ReplyParser,
     route: Arc<Route>,
     capabilities: Capabilities,
+    tls: Option<Negotiated>,
     /// MAIL was sent and no message completed since: RSET comes first.
     is_dirty: bool,
     used: Instant,
@@ -153,6 +153,7 @@ impl Relay {
             parser: ReplyParser::new(),
             route,
             capabilities: Capabilities::default(),
+            tls: None,
             is_dirty: false,
             used: Instant::now(),
         };
@@ -202,10 +203,16 @@ impl Relay {
             .await
             .map_err(|_| late)?
             .map_err(|error| missing(&error.to_string()))?;
-        record::backend_encrypted(&self.route.settings.address, &negotiated_client(&stream));
+        self.tls = Some(negotiated_client(&stream));
         self.stream = Stream::Tls(Box::new(stream));
         self.hello().await?;
         Ok(self)
+    }
+
+    /// What TLS agreed on with the backend, where it is on.
+    #[must_use]
+    pub fn tls(&self) -> Option<&Negotiated> {
+        self.tls.as_ref()
     }
 
     /// What the backend announced on this connection.

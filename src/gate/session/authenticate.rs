@@ -3,9 +3,14 @@
 //! The reply to a refusal is the same for an unknown user, a wrong password and
 //! a locked account; the reason goes to the log, not to the network.
 
-use super::{Channel, Next, Notice, Session, State, Turn, Verb, unavailable_reply};
+use zeroize::Zeroizing;
+
+use super::commands::stray_in_line;
+use super::{BrokenExchange, Channel, Next, Notice, Session, State, Turn, Verb};
 use crate::auth::{Response, Verdict};
-use crate::wire::smtp::auth::{self, Response as Decoded};
+use crate::base::ReasonCode::{self, Cancelled, Malformed};
+use crate::wire::smtp::auth::{self, AuthError, Response as Decoded};
+use crate::wire::smtp::line::Line;
 use crate::wire::smtp::reply::Reply;
 
 impl Session {
@@ -16,9 +21,9 @@ impl Session {
         let initial = match initial.map(auth::decode_initial) {
             None => None,
             Some(Ok(bytes)) => Some(Response::new(bytes)),
-            Some(Err(error)) => return self.refuse(error.reply()),
+            Some(Err(error)) => return self.break_off(mechanism, Malformed, error.reply()),
         };
-        self.state = State::AuthPending;
+        self.state = State::AuthPending(mechanism.clone());
         Turn::next(Next::Authenticate { mechanism, initial })
     }
 
@@ -47,35 +52,42 @@ impl Session {
     }
 
     pub(super) fn on_challenge(&mut self, challenge: &[u8]) -> Turn {
-        self.state = State::Challenged;
+        let State::AuthPending(mechanism) = std::mem::replace(&mut self.state, State::Ready) else {
+            return self.out_of_step();
+        };
+        self.state = State::Challenged(mechanism);
         Turn::reply(auth::challenge(challenge))
     }
 
-    /// A line while a challenge is open: a response, `*`, or nonsense.
-    pub(super) fn on_auth_response(&mut self, line: &[u8]) -> Turn {
-        self.state = State::Ready;
-        match auth::decode_response(line) {
-            Ok(Decoded::Data(bytes)) => {
-                self.state = State::AuthPending;
-                Turn::next(Next::Respond(Response::new(bytes)))
+    /// A line while a challenge of `mechanism` is open: a response, `*`, or nonsense.
+    pub(super) fn on_auth_line(&mut self, mechanism: String, line: Line) -> Turn {
+        let bytes = match line {
+            Line::Complete(bytes) => Zeroizing::new(bytes),
+            Line::TooLong => {
+                return self.break_off(mechanism, Malformed, AuthError::TooLong.reply());
             }
-            Ok(Decoded::Cancel) => self.cancel_exchange(auth::cancelled()),
-            Err(error) => self.cancel_exchange(error.reply()),
+            Line::Malformed(stray) => {
+                return self.break_off(mechanism, Malformed, stray_in_line(stray));
+            }
+        };
+        match auth::decode_response(&bytes) {
+            Ok(Decoded::Data(response)) => {
+                self.state = State::AuthPending(mechanism);
+                Turn::next(Next::Respond(Response::new(response)))
+            }
+            Ok(Decoded::Cancel) => self.break_off(mechanism, Cancelled, auth::cancelled()),
+            Err(error) => self.break_off(mechanism, Malformed, error.reply()),
         }
     }
 
-    /// A response that was too long or held a stray byte.
-    pub(super) fn on_bad_auth_response(&mut self, reply: Reply) -> Turn {
+    /// The exchange ends without a verdict, for what the client sent or took back.
+    fn break_off(&mut self, mechanism: String, code: ReasonCode, reply: Reply) -> Turn {
         self.state = State::Ready;
-        self.cancel_exchange(reply)
-    }
-
-    fn cancel_exchange(&mut self, reply: Reply) -> Turn {
         let mut turn = self.refuse(reply);
         if matches!(turn.next, Next::Read) {
             turn.next = Next::CancelExchange;
         }
-        turn
+        Turn { broken: Some(BrokenExchange { mechanism, code }), ..turn }
     }
 
     pub(super) fn on_judged(&mut self, verdict: Verdict) -> Turn {
@@ -85,7 +97,10 @@ impl Session {
                 self.user = Some(user);
                 Turn::reply(Reply::new(235, "2.7.0", "Authentication successful"))
             }
-            Verdict::Unavailable(reason) => Turn::reply(unavailable_reply(&reason)),
+            // Never 535: a mail program would ask for, or drop, a password that is right.
+            Verdict::Unavailable(_) => {
+                Turn::reply(Reply::new(454, "4.7.0", "Temporary authentication failure"))
+            }
             Verdict::Rejected(_) => self.on_rejected(),
         }
     }
@@ -95,7 +110,6 @@ impl Session {
         if self.auth_failures < self.rules.limits.auth_failures {
             return Turn::reply(Reply::new(535, "5.7.8", "Authentication credentials invalid"));
         }
-        // The client learns that this one failed too; the second line of thought is for its log.
         let reply =
             Reply::new(421, "4.7.0", "Too many authentication failures, closing connection");
         self.close(reply, Some(Notice::TooManyAuthFailures))

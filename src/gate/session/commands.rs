@@ -1,7 +1,10 @@
 //! Command lines: which verb is allowed when, and the replies that need nobody else.
 
+use zeroize::Zeroizing;
+
 use super::{Channel, Greeted, Next, Notice, Outcome, Session, State, Turn, Verb};
 use crate::gate::settings::TlsMode;
+use crate::wire::smtp::Stray;
 use crate::wire::smtp::command::{ClientName, Command};
 use crate::wire::smtp::ehlo::Capabilities;
 use crate::wire::smtp::line::Line;
@@ -14,22 +17,15 @@ impl Session {
             let reply = Reply::new(421, "4.7.0", "too many commands, closing connection");
             return self.close(reply, Some(Notice::TooManyCommands));
         }
-        let is_response = matches!(self.state, State::Challenged);
+        if let State::Challenged(mechanism) = &mut self.state {
+            let mechanism = std::mem::take(mechanism);
+            return self.on_auth_line(mechanism, line);
+        }
         match line {
-            Line::Complete(bytes) if is_response => self.on_auth_response(&bytes),
-            Line::Complete(bytes) => self.on_command_line(&bytes, offer),
-            // RFC 4954 §4: an over-long exchange line has its own reply.
-            Line::TooLong if is_response => self.on_bad_auth_response(Reply::new(
-                500,
-                "5.5.6",
-                "Authentication exchange line is too long",
-            )),
+            // An AUTH command carries the password: the line is wiped with this.
+            Line::Complete(bytes) => self.on_command_line(&Zeroizing::new(bytes), offer),
             Line::TooLong => self.refuse(line_too_long()),
-            Line::Malformed(stray) => {
-                let text = format!("Lines end in CRLF: a {} is not allowed", stray.as_str());
-                let reply = Reply::new(500, "5.5.2", text);
-                if is_response { self.on_bad_auth_response(reply) } else { self.refuse(reply) }
-            }
+            Line::Malformed(stray) => self.refuse(stray_in_line(stray)),
         }
     }
 
@@ -115,7 +111,7 @@ impl Session {
             return self.refuse(Reply::new(503, "5.5.1", "TLS is already active"));
         }
         let reply = Reply::new(220, "2.0.0", "Ready to start TLS");
-        Turn { reply: Some(reply), next: Next::StartTls, ended: None, notice: None }
+        Turn { reply: Some(reply), ..Turn::next(Next::StartTls) }
     }
 
     fn on_rset(&mut self) -> Turn {
@@ -128,6 +124,11 @@ impl Session {
 /// True if `line` starts with `verb`, which is upper case and has its blank.
 fn starts_with_verb(line: &[u8], verb: &[u8]) -> bool {
     line.get(..verb.len()).is_some_and(|start| start.eq_ignore_ascii_case(verb))
+}
+
+pub(super) fn stray_in_line(stray: Stray) -> Reply {
+    let text = format!("Lines end in CRLF: a {} is not allowed", stray.as_str());
+    Reply::new(500, "5.5.2", text)
 }
 
 fn line_too_long() -> Reply {

@@ -24,7 +24,7 @@ mod transaction;
 use std::sync::Arc;
 
 use crate::auth::{Authenticated, Response, Verdict};
-use crate::base::Reason;
+use crate::base::ReasonCode;
 use crate::gate::settings::{Limits, TlsMode};
 use crate::wire::smtp::command::ClientName;
 use crate::wire::smtp::ehlo::Capabilities;
@@ -83,6 +83,17 @@ pub struct Turn {
     pub ended: Option<Box<Ended>>,
     /// Something an operator wants to know: the driver records it.
     pub notice: Option<Notice>,
+    /// An AUTH command ended without a verdict: the driver records it.
+    pub broken: Option<BrokenExchange>,
+}
+
+/// An AUTH command that its client gave up or spoilt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BrokenExchange {
+    /// Upper case.
+    pub mechanism: String,
+    /// `Cancelled` or `Malformed`.
+    pub code: ReasonCode,
 }
 
 /// The next thing.
@@ -183,10 +194,10 @@ enum Verb {
 enum State {
     /// No transaction.
     Ready,
-    /// The next line belongs to the exchange.
-    Challenged,
-    /// The exchange is at the authenticator.
-    AuthPending,
+    /// The next line belongs to the exchange of this mechanism.
+    Challenged(String),
+    /// The exchange of this mechanism is at the authenticator.
+    AuthPending(String),
     /// MAIL waits for the backend connection or the backend's reply.
     MailPending(Box<Transaction>),
     /// MAIL was accepted.
@@ -291,7 +302,7 @@ impl Session {
     pub fn is_in_transaction(&self) -> bool {
         !matches!(
             self.state,
-            State::Ready | State::Challenged | State::AuthPending | State::Over(_)
+            State::Ready | State::Challenged(_) | State::AuthPending(_) | State::Over(_)
         )
     }
 
@@ -319,7 +330,7 @@ impl Session {
 
     fn close(&mut self, reply: Reply, notice: Option<Notice>) -> Turn {
         let ended = self.abandon();
-        Turn { reply: Some(reply), next: Next::Close, ended, notice }
+        Turn { reply: Some(reply), ended, notice, ..Turn::next(Next::Close) }
     }
 
     /// A reply that counts against the client's errors.
@@ -339,29 +350,24 @@ impl Session {
             | State::RcptPending(transaction, _)
             | State::DataPending(transaction)
             | State::Content(transaction) => Some(transaction),
-            State::Ready | State::Challenged | State::AuthPending | State::Over(_) => None,
+            State::Ready | State::Challenged(_) | State::AuthPending(_) | State::Over(_) => None,
         }
     }
 }
 
 impl Turn {
     fn reply(reply: Reply) -> Self {
-        Self { reply: Some(reply), next: Next::Read, ended: None, notice: None }
+        Self { reply: Some(reply), ..Self::next(Next::Read) }
     }
 
     fn next(next: Next) -> Self {
-        Self { reply: None, next, ended: None, notice: None }
+        Self { reply: None, next, ended: None, notice: None, broken: None }
     }
 
     fn with_ended(mut self, ended: Option<Box<Ended>>) -> Self {
         self.ended = ended;
         self
     }
-}
-
-/// The reply to a refusal or an outage of the authenticator (RFC 4954 §6).
-fn unavailable_reply(_reason: &Reason) -> Reply {
-    Reply::new(454, "4.7.0", "Temporary authentication failure")
 }
 
 #[cfg(test)]

@@ -378,3 +378,26 @@ fn a_backend_that_changed_loses_no_wish_for_a_report() {
     let turn = world.session.handle(line(b"RCPT TO:<c@d.test>"), &offer);
     assert!(matches!(turn.next, Next::Ask { .. }));
 }
+
+#[test]
+fn an_exchange_that_its_client_spoils_is_recorded_once() {
+    let cases: &[(&[&[u8]], ReasonCode)] = &[
+        (&[b"AUTH LOGIN", b"*"], ReasonCode::Cancelled),
+        (&[b"AUTH PLAIN", b"!!!!"], ReasonCode::Malformed),
+        (&[b"AUTH PLAIN !!!!"], ReasonCode::Malformed),
+    ];
+    for (lines, code) in cases {
+        let mut session = Session::new(rules(TlsMode::Implicit));
+        let offer = Capabilities::default();
+        let mut broken = Vec::new();
+        for line in std::iter::once(&&b"EHLO client.test"[..]).chain(*lines) {
+            let turn = session.handle(Event::Line(Line::Complete(line.to_vec())), &offer);
+            broken.extend(turn.broken);
+            if matches!(turn.next, Next::Authenticate { .. }) {
+                session.handle(Event::Challenge(Vec::new()), &offer);
+            }
+        }
+        let codes: Vec<ReasonCode> = broken.iter().map(|exchange| exchange.code).collect();
+        assert_eq!(codes, [*code], "{lines:?}");
+    }
+}

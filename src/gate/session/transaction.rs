@@ -231,7 +231,7 @@ impl Session {
             State::DataPending(transaction) if reply.code == 354 => {
                 self.state = State::Content(transaction);
                 let next = Next::StreamContent;
-                Turn { reply: Some(reply), next, ended: None, notice: None }
+                Turn { reply: Some(reply), ..Turn::next(next) }
             }
             State::MailPending(transaction) => {
                 self.state = State::Over(Aftermath::Refused);
@@ -267,15 +267,15 @@ impl Session {
             ContentOutcome::RefusedAndLost(reply) => (reply, Next::Close),
             ContentOutcome::ClientGone => {
                 let ended = Some(transaction.end(None, Outcome::Abandoned));
-                return Turn { reply: None, next: Next::Close, ended, notice: None };
+                return Turn::next(Next::Close).with_ended(ended);
             }
         };
         let ended = Some(transaction.end_with(&reply));
-        Turn { reply: Some(reply), next, ended, notice: None }
+        Turn { reply: Some(reply), ended, ..Turn::next(next) }
     }
 
     /// The driver and the session disagree: our fault, so the client may try again.
-    fn out_of_step(&mut self) -> Turn {
+    pub(super) fn out_of_step(&mut self) -> Turn {
         self.close(Reply::new(421, "4.3.0", "internal error, closing connection"), None::<Notice>)
     }
 }
