@@ -56,7 +56,8 @@ impl Stamp {
 /// that can be seen without opening it. For `saslgate check`.
 ///
 /// # Errors
-/// Those of [`check_private`], and `NoDirectory`.
+/// `Missing`, `NoDirectory`, `NotAFile`, `TooOpen`, `WrongOwner`, `OpenDirectory`,
+/// `ForeignDirectory`, or what `stat` said.
 pub fn inspect(path: &Path, service: u32) -> Result<(), StoreError> {
     match check_private(path, service) {
         Err(StoreError::Missing { path })
