@@ -10,22 +10,10 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use support::gate::{SASLGATE, Service};
-use support::mail_clients::{ALL, Login, Submission, Tls, openssl_s_client, swaks};
+use support::mail_clients::{ALL, Login, MESSAGE, Submission, Tls, openssl_s_client, swaks};
 use support::sendmail::{Options, Sendmail};
 
 const PASSWORD: &str = "pass-w0rd";
-
-const MESSAGE: &[u8] = b"Date: Fri, 20 Nov 2026 11:59:27 +0000\r\n\
-    From: Alice <alice@client.test>\r\n\
-    To: bob@gate.test\r\n\
-    Message-ID: <1@client.test>\r\n\
-    Subject: dots\r\n\
-    \r\n\
-    .one dot\r\n\
-    ..two dots\r\n\
-    .\r\n\
-    \r\n\
-    gr\xc3\xbcn, no blank line at the end\r\n";
 
 /// authd and gate in front of `backend`, with one user, alice.
 struct House {

@@ -4,20 +4,8 @@
 
 mod support;
 
-use support::mail_clients::{ALL, Login, Submission, Tls, openssl_s_client};
+use support::mail_clients::{ALL, Login, MESSAGE, Submission, Tls, openssl_s_client};
 use support::sendmail::{HOST_NAME, Options, Sendmail};
-
-const MESSAGE: &[u8] = b"Date: Fri, 20 Nov 2026 11:59:27 +0000\r\n\
-    From: Alice <alice@client.test>\r\n\
-    To: bob@gate.test\r\n\
-    Message-ID: <1@client.test>\r\n\
-    Subject: dots\r\n\
-    \r\n\
-    .one dot\r\n\
-    ..two dots\r\n\
-    .\r\n\
-    \r\n\
-    gr\xc3\xbcn, no blank line at the end\r\n";
 
 #[test]
 fn every_client_delivers_the_message_byte_for_byte() {

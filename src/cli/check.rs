@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use super::output::{look, show, show_json};
-use super::{ConfigSource, check_host, exit, is_absent};
+use super::{ConfigSource, check_host, exit};
 use crate::config::{self, Config, Inspected, Problem, Problems, Severity};
 use crate::gate::AuthSource;
 use crate::sys;
@@ -31,9 +31,8 @@ pub(super) struct Args {
 /// Runs the command.
 pub(super) fn run(args: &Args, config: &ConfigSource) -> ExitCode {
     let path = args.file.as_deref().unwrap_or(config.path());
-    let is_named = args.file.is_some() || config.0.is_some();
     let fqdn = sys::host::fqdn();
-    if !is_named && is_absent(path) {
+    if args.file.is_none() && config.is_absent() {
         return without_file(args, path, &Config::with_defaults(&fqdn));
     }
     match config::inspect(path, &fqdn) {

@@ -78,7 +78,7 @@ fn password_store(file: &Inspected) -> Option<Problem> {
 /// As whom authd will use the store: its account, or root where root asks.
 /// Nobody else can tell, and then the owner of the store will be right.
 fn service_uid(file: &Inspected, store: &Path) -> u32 {
-    let named = file.config.service_user.as_deref();
+    let named = file.config.authd_user.as_deref();
     let account = named.and_then(|name| User::from_name(name).ok().flatten());
     let us = nix::unistd::geteuid();
     match (account, fs::metadata(store)) {
@@ -104,11 +104,11 @@ fn socket(file: &Inspected) -> Option<Problem> {
 fn accounts(file: &Inspected) -> Vec<Problem> {
     let owner = file.config.saslauthd.socket_owner.as_deref().unwrap_or_default();
     let (user, group) = owner.split_once(':').unwrap_or((owner, ""));
-    let service_user = file.config.service_user.as_deref().unwrap_or_default();
+    let authd_user = file.config.authd_user.as_deref().unwrap_or_default();
     let gate_user = file.config.gate_user.as_deref().unwrap_or_default();
     let mut found = Vec::new();
     for (key, name) in
-        [("authd.socket_owner", user), ("authd.user", service_user), ("gate.user", gate_user)]
+        [("authd.socket_owner", user), ("authd.user", authd_user), ("gate.user", gate_user)]
     {
         if !name.is_empty() && matches!(User::from_name(name), Ok(None)) {
             let title = format!("there is no user {name:?} on this host");

@@ -95,11 +95,16 @@ impl ConfigSource {
         self.0.as_deref().unwrap_or(Path::new(DEFAULT_CONFIG))
     }
 
-    /// Reads the file. The default one may be absent (then every key has its
-    /// default); one that was named may not.
+    /// True if no file was named and there is none in the default place: then
+    /// every key has its default. A file that was named may not be absent.
+    fn is_absent(&self) -> bool {
+        self.0.is_none() && is_absent(self.path())
+    }
+
+    /// Reads the file, or gives the defaults where it [is absent](Self::is_absent).
     fn load(&self) -> Result<Config, config::Problems> {
         let fqdn = sys::host::fqdn();
-        if self.0.is_none() && is_absent(self.path()) {
+        if self.is_absent() {
             return Ok(Config::with_defaults(&fqdn));
         }
         config::load(self.path(), &fqdn)

@@ -67,7 +67,7 @@ pub(super) fn main() -> ExitCode {
         given(args.given)
     } else {
         match ConfigSource(args.config).load_or_explain() {
-            Ok(config) => (config.log, config.pam, Source::Service { user: config.service_user }),
+            Ok(config) => (config.log, config.pam, Source::Service { user: config.authd_user }),
             Err(code) => return code,
         }
     };

@@ -99,7 +99,7 @@ struct Described {
 impl InForce {
     fn of(config: &ConfigSource) -> Self {
         let path = config.path();
-        if config.0.is_none() && !path.exists() {
+        if config.is_absent() {
             return Self::Defaults;
         }
         let shown = path.display().to_string();

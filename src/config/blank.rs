@@ -16,7 +16,7 @@ use crate::{auth, backend, gate, ops, server};
 /// A blank for a host called `fqdn`.
 pub(super) fn config(fqdn: &str) -> Config {
     Config {
-        service_user: None,
+        authd_user: None,
         gate_user: None,
         auth: auth::Settings {
             backends: Vec::new(),

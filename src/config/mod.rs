@@ -38,7 +38,7 @@ pub use rules::is_local;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// `authd.user`: account that authd runs as once it has what only root may open; `None`: stay.
-    pub service_user: Option<String>,
+    pub authd_user: Option<String>,
     /// `gate.user`: the same for the gate.
     pub gate_user: Option<String>,
     /// `[authd]`: judging attempts.

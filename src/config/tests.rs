@@ -151,7 +151,7 @@ fn bounds_are_in_order() {
 #[test]
 fn the_defaults_are_those_promised() {
     let config = Config::with_defaults(HOST);
-    assert_eq!(config.service_user, None);
+    assert_eq!(config.authd_user, None);
     assert_eq!(config.auth.backends, ["pam"]);
     assert_eq!(config.auth.default_realm, HOST);
     assert_eq!(config.auth.floor, Duration::from_millis(100));

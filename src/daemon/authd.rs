@@ -108,7 +108,7 @@ pub fn prepare(config: &Config, inherited: &mut InheritedSockets) -> Result<Prep
 
 /// Whom to become; `None` is to stay who we are.
 fn account(config: &Config) -> Result<Option<Account>, StartError> {
-    let Some(name) = &config.service_user else { return Ok(None) };
+    let Some(name) = &config.authd_user else { return Ok(None) };
     let account = users::account(name)?;
     if privileges::is_root() {
         return Ok(Some(account));
@@ -217,7 +217,7 @@ impl Running {
             unavailable: config.saslauthd.unavailable,
             ..in_force.saslauthd
         };
-        state.config.service_user = in_force.service_user;
+        state.config.authd_user = in_force.authd_user;
         state.config.log = in_force.log;
         state.panel = panel;
         Ok(kept)
@@ -241,7 +241,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("authd.socket_owner", was.socket_owner != is.socket_owner),
         ("authd.directory_mode", was.directory_mode != is.directory_mode),
         ("authd.max_connections", was.max_connections != is.max_connections),
-        ("authd.user", old.service_user != new.service_user),
+        ("authd.user", old.authd_user != new.authd_user),
         ("[log]", old.log != new.log),
     ];
     changes.into_iter().filter_map(|(name, has_changed)| has_changed.then_some(name)).collect()

@@ -376,6 +376,7 @@ impl Connection {
             peer: self.client.peer,
             hostname: &self.gate.settings.hostname,
             tls: self.client.tls.as_ref(),
+            is_smtputf8: self.session.is_smtputf8(),
             id: self.recorder.message_id(),
             recipient: self.session.sole_recipient(),
             date: &record::date_now(),

@@ -7,6 +7,7 @@ use super::client::Client;
 use super::driver::Gate;
 use super::relay::RelayError;
 use super::session::{Ended, Notice, Outcome, Session, Turn};
+use super::trace::protocol;
 use crate::auth::Verdict;
 use crate::base::{Identity, Reason, ReasonCode};
 use crate::ops::event::gate as event;
@@ -87,7 +88,7 @@ impl Recorder {
             recipients: &recipients,
             refused: ended.refused_recipients,
             size: self.content_bytes,
-            protocol: "ESMTPSA",
+            protocol: protocol(ended.is_smtputf8),
             tls: client.tls.as_ref().map(facts_of),
             backend: &gate.route.settings.address,
             reply: &reply,

@@ -17,6 +17,8 @@ pub(super) struct Trace<'a> {
     /// Our own name.
     pub(super) hostname: &'a str,
     pub(super) tls: Option<&'a Negotiated>,
+    /// The message was declared SMTPUTF8.
+    pub(super) is_smtputf8: bool,
     /// Session and message, as in the log.
     pub(super) id: &'a str,
     /// The recipient, if there is just one: more would disclose blind copies.
@@ -29,8 +31,7 @@ impl Trace<'_> {
     /// The header field with its CRLF, ready to stand before the content.
     pub(super) fn header(&self) -> Vec<u8> {
         let mut text = format!("Received: from {} ({})", self.client_name, literal(self.peer));
-        // RFC 3848: ESMTP, S for TLS, A for AUTH; nobody relays here without AUTH.
-        let protocol = if self.tls.is_some() { "ESMTPSA" } else { "ESMTPA" };
+        let protocol = protocol(self.is_smtputf8);
         let _ = write!(
             text,
             "\r\n\t(authenticated bits=0)\r\n\tby {} (saslgate) with {protocol} id {}",
@@ -49,6 +50,12 @@ impl Trace<'_> {
         let _ = write!(text, "; {}\r\n", self.date);
         text.into_bytes()
     }
+}
+
+/// The protocol of a message (RFC 3848, RFC 6531 §4.3): S for TLS and A for
+/// AUTH, without which nobody gets as far as a message here.
+pub(super) fn protocol(is_smtputf8: bool) -> &'static str {
+    if is_smtputf8 { "UTF8SMTPSA" } else { "ESMTPSA" }
 }
 
 /// An address literal (RFC 5321 §4.1.3).
@@ -77,6 +84,7 @@ mod tests {
             peer: "192.0.2.7:50000".parse().unwrap(),
             hostname: "gate.test",
             tls: Some(&tls),
+            is_smtputf8: false,
             id: "k3f9.1",
             recipient: Some("bob@gate.test"),
             date: "Fri, 20 Nov 2026 11:59:27 +0000",
@@ -89,6 +97,11 @@ mod tests {
              \t(version=TLSv1.3 cipher=TLS_AES_256_GCM_SHA384 bits=256 verify=NOT)\r\n\
              \tfor <bob@gate.test>; Fri, 20 Nov 2026 11:59:27 +0000\r\n"
         );
+    }
+
+    #[test]
+    fn names_the_protocol_of_an_internationalised_message() {
+        assert_eq!(protocol(true), "UTF8SMTPSA");
     }
 
     #[test]

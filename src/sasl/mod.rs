@@ -14,10 +14,10 @@
 //! it and ignores it.
 
 mod login;
-pub mod plain;
+mod plain;
 
 pub use login::Login;
-pub use plain::{Plain, PlainMessage};
+pub use plain::Plain;
 
 use crate::base::{MAX_REALM_BYTES, MAX_USER_BYTES, ReasonCode, Secret, SecretError};
 

@@ -10,20 +10,20 @@ use super::{Next, SaslError, read_name, read_password};
 use crate::base::Secret;
 
 /// What a PLAIN message claims.
-pub struct PlainMessage {
+struct PlainMessage {
     /// Whom to act as; empty means `authcid`.
-    pub authzid: String,
+    authzid: String,
     /// Who it is. Never empty.
-    pub authcid: String,
+    authcid: String,
     /// Its password; never empty.
-    pub password: Secret,
+    password: Secret,
 }
 
 /// Reads a PLAIN message. The caller wipes `message`.
 ///
 /// # Errors
 /// [`SaslError`], all but `Unexpected`. An empty name is reported before an empty password.
-pub fn parse(message: &[u8]) -> Result<PlainMessage, SaslError> {
+fn parse(message: &[u8]) -> Result<PlainMessage, SaslError> {
     let mut fields = message.split(|byte| *byte == 0);
     let (Some(authzid), Some(authcid), Some(password), None) =
         (fields.next(), fields.next(), fields.next(), fields.next())

@@ -12,6 +12,19 @@ use std::process::Command;
 
 use super::process::{Finished, run};
 
+/// A message in which dots, blank lines and bytes beyond ASCII stand where they can be lost.
+pub(crate) const MESSAGE: &[u8] = b"Date: Fri, 20 Nov 2026 11:59:27 +0000\r\n\
+    From: Alice <alice@client.test>\r\n\
+    To: bob@gate.test\r\n\
+    Message-ID: <1@client.test>\r\n\
+    Subject: dots\r\n\
+    \r\n\
+    .one dot\r\n\
+    ..two dots\r\n\
+    .\r\n\
+    \r\n\
+    gr\xc3\xbcn, no blank line at the end\r\n";
+
 /// How TLS starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tls<'a> {

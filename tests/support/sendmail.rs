@@ -9,6 +9,7 @@
 //! sendmail-cf m4; Fedora: sendmail sendmail-cf), and a C compiler.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -132,7 +133,8 @@ impl Sendmail {
     fn try_start(options: &Options, port: u16) -> Option<Self> {
         let dir = tempfile::Builder::new().prefix("sendmail-").tempdir().unwrap();
         let binary = prepare(dir.path(), port, options);
-        let child = Command::new(&binary)
+        let mut command = Command::new(&binary);
+        command
             .arg("-C")
             .arg(dir.path().join("sendmail.cf"))
             .arg("-bD")
@@ -141,9 +143,8 @@ impl Sendmail {
             .env("SHIM_LOG", dir.path().join("maillog"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+            .stderr(Stdio::null());
+        let child = spawn_copy(&mut command);
         let mut running = Self { child, dir, port };
         let mut has_ended = false;
         wait_until(PATIENCE, || {
@@ -229,6 +230,22 @@ impl Drop for Sendmail {
     fn drop(&mut self) {
         process::stop(&mut self.child);
     }
+}
+
+/// Starts a program that was just written. A child that another thread forks in
+/// that moment holds the file open for writing until it execs, and so long the
+/// kernel refuses (ETXTBSY).
+fn spawn_copy(command: &mut Command) -> Child {
+    let mut spawned = command.spawn();
+    wait_until(PATIENCE, || {
+        let is_busy =
+            matches!(&spawned, Err(error) if error.kind() == ErrorKind::ExecutableFileBusy);
+        if is_busy {
+            spawned = command.spawn();
+        }
+        !is_busy
+    });
+    spawned.unwrap()
 }
 
 /// Fills the directory; gives the path of the binary to run.

@@ -4,8 +4,6 @@
 //! socket is a name and a password, so no other mechanism can be offered. Called
 //! by the gate through [`Mechanisms`].
 
-use std::sync::Arc;
-
 use super::saslauthd::{Claim, Saslauthd};
 use crate::auth::{Answer, Exchange, ExchangeContext, Mechanisms, Pending, Response, Step};
 use crate::base::{Identity, IdentityError, Reason, ReasonCode, Secret};
@@ -22,7 +20,7 @@ impl Mechanisms for Saslauthd {
 
     fn start(&self, mechanism: &str, context: &ExchangeContext) -> Option<Box<dyn Exchange>> {
         let machine = Mechanism::from_name(mechanism)?.start();
-        let (daemon, context) = (Arc::new(self.clone()), context.clone());
+        let (daemon, context) = (self.clone(), context.clone());
         Some(Box::new(PasswordExchange { machine, daemon, context }))
     }
 }
@@ -30,7 +28,7 @@ impl Mechanisms for Saslauthd {
 /// A mechanism that ends with a name and a password.
 struct PasswordExchange {
     machine: Machine,
-    daemon: Arc<Saslauthd>,
+    daemon: Saslauthd,
     context: ExchangeContext,
 }
 

@@ -9,7 +9,7 @@
 //! whatever is neither `OK` nor `NO` is *unavailable*.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -35,12 +35,6 @@ impl Saslauthd {
     #[must_use]
     pub fn new(socket: PathBuf, limit: Duration) -> Self {
         Self { socket, limit }
-    }
-
-    /// The socket asked.
-    #[must_use]
-    pub fn socket(&self) -> &Path {
-        &self.socket
     }
 
     /// Asks whether `password` is right for `claim`.

@@ -9,8 +9,8 @@ use std::path::PathBuf;
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 
+use super::creation;
 use super::error::StoreError;
-use super::file;
 use super::hash::{Cost, Hasher};
 use super::record::{KIND_ARGON2ID, Moment, State, User};
 use super::schema::{self, Patience};
@@ -43,7 +43,7 @@ impl Store {
     pub fn open(settings: &Settings, access: Access) -> Result<Self, StoreError> {
         let cost = Cost::from_settings(settings).map_err(|error| hash_failed(&error))?;
         if access == Access::Create {
-            file::create_if_missing(&settings.path)?;
+            creation::create_if_missing(&settings.path)?;
         }
         Ok(Self {
             path: settings.path.clone(),

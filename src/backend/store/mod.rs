@@ -22,10 +22,12 @@
 //! | `lookup` | pooled connections; reopens a file that was replaced |
 //! | `keeper` | the background thread |
 //! | `pool`, `hash` | hash threads; one argon2id computation |
-//! | `schema`, `file` | tables and pragmas; creation and ownership |
+//! | `creation`, `file` | a new store; whose it is and who else can get at it |
+//! | `schema` | tables and pragmas |
 //! | `sasldb2` | recognises a file of Cyrus |
 
 mod admin;
+mod creation;
 mod error;
 mod file;
 mod hash;

@@ -135,6 +135,7 @@ impl HashPool {
     }
 
     /// Hashes begun since the start.
+    #[cfg(test)]
     pub(super) fn hashes(&self) -> u64 {
         self.shared.hashes.load(Ordering::Relaxed)
     }

@@ -22,8 +22,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 
 use super::error::StoreError;
-use super::file;
-use super::sasldb2;
+use super::{file, sasldb2};
 
 /// `PRAGMA application_id`: "SLGT".
 pub(super) const APPLICATION_ID: i64 = 0x534c_4754;

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::creation::{self, Creation};
 use super::error::StoreError;
-use super::file::{self, Creation};
 use super::hash::{Cost, HashError, Verifier};
 use super::keeper::Keeper;
 use super::lookup::{Connections, Found};
@@ -40,7 +40,7 @@ impl PasswordStore {
     /// Why the store cannot be used: start-up should fail with it.
     pub fn start(settings: &Settings) -> Result<Arc<Self>, StoreError> {
         let cost = Cost::from_settings(settings).map_err(|error| hash_failed(&error))?;
-        if file::create_if_missing(&settings.path)? == Creation::Made {
+        if creation::create_if_missing(&settings.path)? == Creation::Made {
             tracing::info!(
                 "made an empty password store {}: add users with \"saslgate user add\"",
                 settings.path.display()
@@ -56,8 +56,8 @@ impl PasswordStore {
     }
 
     /// Hashes begun since the start.
-    #[must_use]
-    pub fn hashes(&self) -> u64 {
+    #[cfg(test)]
+    pub(super) fn hashes(&self) -> u64 {
         self.pool.hashes()
     }
 

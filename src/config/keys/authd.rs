@@ -144,7 +144,7 @@ pub(super) const SECTION: Section = Section {
             name: "user",
             kind: Kind::Text {
                 form: forms::ACCOUNT,
-                set: |config, text| account(text).map(|user| config.service_user = user),
+                set: |config, text| account(text).map(|user| config.authd_user = user),
             },
             default: Some("\"\""),
             text: "Account that authd becomes once it has what only root may open, where it is \

@@ -266,13 +266,22 @@ impl Session {
         self.greeted.as_ref().map(|greeted| greeted.name.as_str())
     }
 
-    /// The recipients accepted so far, if a transaction is open (RFC 5321 §4.4: `for` names one only).
+    /// The recipient of the message whose content comes, if it has just one
+    /// (more in a trace header would disclose blind copies).
     #[must_use]
     pub fn sole_recipient(&self) -> Option<&str> {
+        self.message()?.sole_recipient()
+    }
+
+    /// True if the message whose content comes was declared SMTPUTF8 (RFC 6531).
+    #[must_use]
+    pub fn is_smtputf8(&self) -> bool {
+        self.message().is_some_and(Transaction::is_smtputf8)
+    }
+
+    fn message(&self) -> Option<&Transaction> {
         match &self.state {
-            State::DataPending(transaction) | State::Content(transaction) => {
-                transaction.sole_recipient()
-            }
+            State::DataPending(transaction) | State::Content(transaction) => Some(transaction),
             _ => None,
         }
     }

@@ -33,6 +33,8 @@ pub struct Ended {
     pub reply: Option<Reply>,
     /// What became of the message.
     pub outcome: Outcome,
+    /// It was declared SMTPUTF8.
+    pub is_smtputf8: bool,
 }
 
 /// What became of a message.
@@ -71,6 +73,10 @@ impl Transaction {
         })
     }
 
+    pub(super) fn is_smtputf8(&self) -> bool {
+        self.mail.is_smtputf8()
+    }
+
     pub(super) fn sole_recipient(&self) -> Option<&str> {
         match self.recipients.as_slice() {
             [one] => Some(one),
@@ -86,8 +92,9 @@ impl Transaction {
             Some(refusal) if gave_up => (Some(refusal.clone()), outcome_of(&refusal)),
             _ => (reply, outcome),
         };
+        let is_smtputf8 = mail.is_smtputf8();
         let sender = mail.sender.address().to_owned();
-        Box::new(Ended { sender, recipients, refused_recipients, reply, outcome })
+        Box::new(Ended { sender, recipients, refused_recipients, reply, outcome, is_smtputf8 })
     }
 
     fn end_with(self, reply: &Reply) -> Box<Ended> {

@@ -35,4 +35,4 @@ pub use session::{
     Rejection, SessionEvent, TlsFailure, connected, disconnected, rejected, tls_backend,
     tls_failed, tls_started,
 };
-pub use text::{Client, TlsFacts, queue_id};
+pub use text::{Client, TlsFacts};

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::session::TlsStarted;
+use super::text::queue_id;
 use super::*;
 use crate::base::{Reason, ReasonCode};
 use crate::ops::log::{Level, capture};

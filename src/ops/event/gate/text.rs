@@ -86,8 +86,7 @@ const MAX_QUEUE_ID: usize = 64;
 /// The backend's queue id in its reply to the content of a message: the word
 /// behind the enhanced code of `250 2.0.0 QID Message accepted for delivery`
 /// (sendmail), or behind `queued as` (Postfix). `None` where there is none.
-#[must_use]
-pub fn queue_id(reply: &str) -> Option<&str> {
+pub(super) fn queue_id(reply: &str) -> Option<&str> {
     let text = reply.strip_prefix("250 2.0.0 ").or_else(|| reply.strip_prefix("250-2.0.0 "))?;
     let word = match text.split_once(" queued as ") {
         Some((_, rest)) => rest.split_whitespace().next()?,
