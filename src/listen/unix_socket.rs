@@ -151,9 +151,10 @@ impl UnixSocket {
 impl Drop for SocketFile {
     fn drop(&mut self) {
         // Somebody may have put another socket there since: that one is theirs.
-        let is_ours = fs::symlink_metadata(&self.path)
-            .is_ok_and(|there| there.dev() == self.device && there.ino() == self.inode);
-        if !is_ours {
+        let Ok(there) = fs::symlink_metadata(&self.path) else {
+            return; // Gone already, perhaps with its directory.
+        };
+        if (there.dev(), there.ino()) != (self.device, self.inode) {
             tracing::warn!("{} is no longer ours and stays", self.path.display());
             return;
         }
@@ -347,6 +348,22 @@ mod tests {
         let _theirs = UnixListener::bind(&path).unwrap();
         drop(ours);
         assert!(path.exists());
+    }
+
+    #[test]
+    fn says_nothing_of_a_socket_that_is_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("mux");
+        let logged = crate::ops::log::capture::journal(crate::ops::log::Level::Info, || {
+            let gone = UnixSocket::bind(&path, &options()).unwrap();
+            fs::remove_file(&path).unwrap();
+            drop(gone);
+            let replaced = UnixSocket::bind(&path, &options()).unwrap();
+            fs::remove_file(&path).unwrap();
+            fs::write(&path, "").unwrap();
+            drop(replaced);
+        });
+        assert_eq!(logged, format!("<4>{} is no longer ours and stays\n", path.display()));
     }
 
     #[test]

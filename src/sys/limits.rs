@@ -25,8 +25,9 @@ pub fn raise_open_files() -> Option<u64> {
 /// # Errors
 /// Those of `setrlimit(2)` and `prctl(2)`; neither needs a privilege.
 pub fn forbid_core_dumps() -> std::io::Result<()> {
+    let undumpable = prctl::set_dumpable(false);
     setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
-    Ok(prctl::set_dumpable(false)?)
+    Ok(undumpable?)
 }
 
 #[cfg(test)]

@@ -50,7 +50,7 @@ impl Stamp {
 /// that can be seen without opening it. For `saslgate check`.
 ///
 /// # Errors
-/// `NotAFile`, `TooOpen`, `WrongOwner`, `OpenDirectory`, `ForeignDirectory`, `NoDirectory`,
+/// `Missing`, `NoDirectory`, `NotAFile`, `TooOpen`, `WrongOwner`, `OpenDirectory`, `ForeignDirectory`,
 /// or what `stat` said.
 pub fn inspect(path: &Path, service: u32) -> Result<(), StoreError> {
     match check_private(path, service) {
