@@ -104,7 +104,7 @@ fn two_services_deliver_reload_and_stop() {
     fs::copy(host.path("cert.pem"), &old).unwrap();
     fs::write(host.path("cert.pem"), "half a certificate").unwrap();
     gate.signal(Signal::SIGHUP);
-    gate.wait_for_log("reload refused, the old configuration stays in force: ");
+    gate.wait_for_log("reload refused, the old configuration stays in force:");
     assert!(host.is_trusted_with(&old), "a bad pair must change nothing");
     host.new_certificate();
     gate.signal(Signal::SIGHUP);
