@@ -103,7 +103,7 @@ fn compare(number: usize, case: &Case) {
 /// Copies of the host's accounts with one more, whose password yescrypt has hashed.
 fn accounts(dir: &Path) {
     let hash = Command::new("perl")
-        .args(["-e", r#"print crypt($ARGV[0], q($y$j9T$benchmarksalt1234567/))"#, PASSWORD])
+        .args(["-e", r#"print crypt($ARGV[0], q($y$j9T$abcdefghijklmnopqrstu/$))"#, PASSWORD])
         .output()
         .expect("perl");
     let hash = String::from_utf8(hash.stdout).expect("a hash");
