@@ -75,6 +75,21 @@ fn lets_more_connections_than_it_serves_wait_for_their_turn() {
 }
 
 #[test]
+fn tells_a_user_with_too_many_connections_that_nobody_can_be_asked() {
+    let subject = Subject::start_with(Kind::Store, "max_connections_per_uid = 2");
+    let mut idle: Vec<UnixStream> = (0..2).map(|_| subject.connect()).collect();
+    // The right password has to wait for its hash, and there is no place to wait.
+    let mut crowded = subject.connect();
+    // It may be turned away before it has written.
+    let _ = crowded.write_all(&right());
+    assert!(read_reply(&mut crowded).is_empty(), "an outage is not a refusal");
+    subject.wait_for_log("code=busy");
+    drop(idle.pop());
+    let is_back = || subject.ask_right() == OK;
+    assert!(wait_until(PATIENCE, is_back), "its place is free again");
+}
+
+#[test]
 fn survives_garbage() {
     let subject = Subject::start_with(Kind::Store, "request_timeout = \"1s\"");
     let mut runner = TestRunner::deterministic();

@@ -46,6 +46,7 @@ fn saslauthd() -> server::saslauthd::Settings {
         socket_owner: None,
         directory_mode: 0,
         max_connections: 0,
+        max_connections_per_uid: 0,
         request_timeout: Duration::ZERO,
         unavailable: UnavailableReply::No,
     }

@@ -24,6 +24,7 @@ const OTHER_VALUES: &[(&str, &str)] = &[
     ("authd.socket_owner", "[authd]\nsocket_owner = \":mail\""),
     ("authd.directory_mode", "[authd]\ndirectory_mode = \"0710\""),
     ("authd.max_connections", "[authd]\nmax_connections = 7"),
+    ("authd.max_connections_per_uid", "[authd]\nmax_connections_per_uid = 7"),
     ("authd.request_timeout", "[authd]\nrequest_timeout = \"7s\""),
     ("authd.unavailable", "[authd]\nunavailable = \"no\""),
     ("authd.default_realm", "[authd]\ndefault_realm = \"other.test\""),
@@ -157,7 +158,7 @@ fn the_defaults_are_those_promised() {
     assert_eq!(config.auth.floor, Duration::from_millis(100));
     assert_eq!(config.saslauthd.socket, PathBuf::from("/run/saslauthd/mux"));
     assert_eq!((config.saslauthd.socket_mode, config.saslauthd.directory_mode), (0o777, 0o755));
-    assert_eq!(config.saslauthd.max_connections, 1000);
+    assert_eq!(config.saslauthd.max_connections, 2000);
     assert_eq!(config.saslauthd.unavailable, UnavailableReply::Close);
     assert_eq!(config.pam.timeout, Duration::from_secs(30));
     assert!(config.pam.services.iter().any(|name| name == "smtp"));

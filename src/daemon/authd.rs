@@ -242,6 +242,10 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("authd.socket_owner", was.socket_owner != is.socket_owner),
         ("authd.directory_mode", was.directory_mode != is.directory_mode),
         ("authd.max_connections", was.max_connections != is.max_connections),
+        (
+            "authd.max_connections_per_uid",
+            was.max_connections_per_uid != is.max_connections_per_uid,
+        ),
         ("authd.user", old.authd_user != new.authd_user),
         ("[log]", old.log != new.log),
     ];

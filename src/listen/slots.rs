@@ -1,6 +1,7 @@
-//! Bounded places for sessions, in all and per client address.
+//! Bounded places for sessions, in all and per client.
 //!
-//! An address stands for whoever holds it: one IPv4 address (/32), or one IPv6
+//! A client is known by its address or, on a local socket, by its uid. An
+//! address stands for whoever holds it: one IPv4 address (/32), or one IPv6
 //! network (/64), which is the least that a single customer gets, so that a
 //! client cannot multiply itself through its own prefix.
 
@@ -11,10 +12,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// A bounded number of sessions, and optionally a bound per client address.
+/// A bounded number of sessions, and optionally a bound per client.
 pub struct Slots {
     sessions: Arc<Semaphore>,
-    per_address: Option<NonZeroUsize>,
+    per_client: Option<NonZeroUsize>,
     /// Sessions in progress per holder. An entry goes with its last session,
     /// so the table is never longer than `sessions`.
     holders: Mutex<HashMap<Holder, usize>>,
@@ -36,18 +37,23 @@ pub enum Admission {
     TooManyFromAddress,
 }
 
-/// Whoever holds an address: an IPv4 address or an IPv6 /64.
+/// Whose sessions are counted together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Holder(IpAddr);
+enum Holder {
+    /// An IPv4 address, or the first address of an IPv6 /64.
+    Address(IpAddr),
+    /// A user of this host.
+    Uid(u32),
+}
 
 impl Slots {
-    /// `sessions` places in all (at least one), at most `per_address` of them for one client.
+    /// `sessions` places in all (at least one), at most `per_client` of them for one client.
     #[must_use]
-    pub fn new(sessions: usize, per_address: Option<NonZeroUsize>) -> Arc<Self> {
+    pub fn new(sessions: usize, per_client: Option<NonZeroUsize>) -> Arc<Self> {
         let limit = sessions.clamp(1, Semaphore::MAX_PERMITS);
         Arc::new(Self {
             sessions: Arc::new(Semaphore::new(limit)),
-            per_address,
+            per_client,
             holders: Mutex::new(HashMap::new()),
         })
     }
@@ -58,17 +64,30 @@ impl Slots {
         let Ok(session) = Arc::clone(&self.sessions).try_acquire_owned() else {
             return Admission::TooManySessions;
         };
-        let Some(limit) = self.per_address else {
-            return Admission::Admitted(Permit { _session: session, held: None });
-        };
-        let holder = Holder::of(address);
+        let permit = Permit { _session: session, held: None };
+        match self.count(permit, Holder::of(address)) {
+            Some(permit) => Admission::Admitted(permit),
+            None => Admission::TooManyFromAddress,
+        }
+    }
+
+    /// Counts a session that has a place already as one of the user `uid`'s;
+    /// `None` if that user has as many as one may, and then the place is free again.
+    #[must_use]
+    pub fn hold(self: &Arc<Self>, permit: Permit, uid: u32) -> Option<Permit> {
+        self.count(permit, Holder::Uid(uid))
+    }
+
+    fn count(self: &Arc<Self>, mut permit: Permit, holder: Holder) -> Option<Permit> {
+        let Some(limit) = self.per_client else { return Some(permit) };
         let mut holders = self.holders.lock().unwrap_or_else(PoisonError::into_inner);
         let count = holders.entry(holder).or_insert(0);
         if *count >= limit.get() {
-            return Admission::TooManyFromAddress;
+            return None;
         }
         *count += 1;
-        Admission::Admitted(Permit { _session: session, held: Some((Arc::clone(self), holder)) })
+        permit.held = Some((Arc::clone(self), holder));
+        Some(permit)
     }
 
     /// Waits for a place for a client without an address (a local socket).
@@ -114,10 +133,10 @@ impl Drop for Permit {
 impl Holder {
     fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
-            IpAddr::V4(address) => Self(IpAddr::V4(address)),
+            IpAddr::V4(address) => Self::Address(IpAddr::V4(address)),
             IpAddr::V6(address) => {
                 let network = address.to_bits() & (u128::MAX << 64);
-                Self(IpAddr::V6(Ipv6Addr::from_bits(network)))
+                Self::Address(IpAddr::V6(Ipv6Addr::from_bits(network)))
             }
         }
     }
@@ -160,6 +179,18 @@ mod tests {
         drop(first);
         assert!(slots.holders.lock().unwrap().is_empty());
         assert!(admitted(&slots, "192.0.2.1").is_some());
+    }
+
+    #[test]
+    fn bounds_one_user_of_the_host_and_leaves_the_others_alone() {
+        let slots = Slots::new(10, NonZeroUsize::new(1));
+        let hold = |uid| slots.hold(slots.try_take().unwrap(), uid);
+        let first = hold(89).unwrap();
+        assert!(hold(89).is_none());
+        assert!(hold(0).is_some());
+        assert_eq!(slots.free(), 9, "a refused connection keeps no place");
+        drop(first);
+        assert!(hold(89).is_some());
     }
 
     #[test]

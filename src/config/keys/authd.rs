@@ -78,10 +78,22 @@ pub(super) const SECTION: Section = Section {
                 max: 65_536,
                 set: |config, count| config.saslauthd.max_connections = count as usize,
             },
-            default: Some("1000"),
+            default: Some("2000"),
             text: "Connections served at once. More wait in the backlog of the socket until one \
                    ends. Every connection is one login that is being checked, so this is far above \
                    what a busy host needs.",
+        },
+        Key {
+            name: "max_connections_per_uid",
+            kind: Kind::Count {
+                min: 1,
+                max: 65_536,
+                set: |config, count| config.saslauthd.max_connections_per_uid = count as usize,
+            },
+            default: Some("1000"),
+            text: "Connections of one user of this host that may wait, for the rest of their \
+                   request or for a verdict. More are told that nobody can be asked. Keep it \
+                   below max_connections, so that no user of the host can keep the others waiting.",
         },
         Key {
             name: "request_timeout",

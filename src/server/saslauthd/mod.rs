@@ -15,6 +15,7 @@ mod tests;
 mod wording;
 
 use std::io;
+use std::num::NonZeroUsize;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,7 +55,10 @@ impl Server {
         Arc::new(Self {
             authenticator,
             manners: ArcSwap::from_pointee(settings.into()),
-            slots: Slots::new(settings.max_connections, None),
+            slots: Slots::new(
+                settings.max_connections,
+                NonZeroUsize::new(settings.max_connections_per_uid),
+            ),
         })
     }
 

@@ -17,7 +17,7 @@ use socket2::SockRef;
 use zeroize::Zeroizing;
 
 use super::wording::{self, Dialect};
-use super::{Manners, Server};
+use super::{Manners, Server, UnavailableReply};
 use crate::auth::{Attempt, Authentication, Outcome, Pending, Service, Verdict};
 use crate::base::{Origin, Reason, ReasonCode};
 use crate::listen::Permit;
@@ -50,6 +50,17 @@ pub(super) fn begin(
     let rest = match session.take(&mut buffer, |room| (&stream).read(room)) {
         Some(work) => session.advance(&stream, work)?,
         None => Rest::Read(buffer),
+    };
+    // Only what waits is counted: a client that is answered at once holds nothing.
+    let permit = match uid {
+        Some(uid) => match server.slots.hold(permit, uid) {
+            Some(permit) => permit,
+            None => {
+                session.crowded_out(&stream, &rest, uid);
+                return None;
+            }
+        },
+        None => permit,
     };
     Some(async move {
         session.finish(stream, rest).await;
@@ -235,6 +246,26 @@ impl Session {
             Verdict::Rejected(reason) => event::rejected(&facts, told, reason),
             Verdict::Unavailable(reason) => event::unavailable(&facts, told, reason),
         }
+    }
+
+    /// One user of this host must not keep all the others waiting.
+    fn crowded_out(&self, stream: &impl AsFd, rest: &Rest, uid: u32) {
+        let claim = match rest {
+            Rest::Read(buffer) => &self.known(buffer),
+            Rest::Wait(claim, _) => claim,
+            // It was refused, answered and recorded; just its last bytes are not read out.
+            Rest::Drain => return,
+        };
+        let detail = format!(
+            "uid {uid} has as many connections as one may have (authd.max_connections_per_uid)"
+        );
+        let reason = Reason::new(ReasonCode::Busy, detail);
+        let reply = match self.manners.unavailable {
+            UnavailableReply::Close => None,
+            UnavailableReply::No => Some(Reply::No),
+        };
+        answer(stream, reply);
+        event::unavailable(&claim.facts("", self.started.elapsed()), wording::told(reply), &reason);
     }
 
     /// Does the rest, waiting where it has to.

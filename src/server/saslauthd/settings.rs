@@ -16,6 +16,9 @@ pub struct Settings {
     pub directory_mode: u32,
     /// Connections served at once; more wait in the backlog.
     pub max_connections: usize,
+    /// Connections of one uid that may wait, for the rest of a request or for a
+    /// verdict; more are told that nobody can be asked.
+    pub max_connections_per_uid: usize,
     /// A peer must have sent its whole request within this time.
     pub request_timeout: Duration,
     /// What an outage looks like on the wire.

@@ -60,6 +60,7 @@ fn settings(path: &Path) -> Settings {
         socket_owner: None,
         directory_mode: 0o700,
         max_connections: 64,
+        max_connections_per_uid: 64,
         request_timeout: Duration::from_secs(60),
         unavailable: UnavailableReply::Close,
     }
