@@ -853,29 +853,3 @@ fn only_saslgate_pam_needs_libpam() {
     assert!(helper.contains("libpam.so.0"), "{helper}");
     assert!(daemon.contains("NEEDED") && !daemon.contains("libpam"), "{daemon}");
 }
-
-/// Not a test of anything: tells what a login through PAM costs here.
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "prints figures: cargo test --features peer-tests --test pam_real -- --ignored --nocapture"]
-async fn figures() {
-    let world = World::new("");
-    world.service("smtp", "auth required pam_permit.so\naccount required pam_permit.so\n");
-    for (clients, requests) in [(1, 5_000), (4, 5_000), (64, 500)] {
-        let before = Instant::now();
-        let tasks: Vec<_> = (0..clients)
-            .map(|_| {
-                let pam = Arc::clone(&world.pam);
-                tokio::spawn(async move {
-                    for _ in 0..requests {
-                        assert_accepted(&login(&pam, "smtp", PASSWORD).await);
-                    }
-                })
-            })
-            .collect();
-        for task in tasks {
-            task.await.unwrap();
-        }
-        let each = before.elapsed() / (clients * requests);
-        println!("{clients} clients: {each:?} a request, {:.0}/s", 1.0 / each.as_secs_f64());
-    }
-}

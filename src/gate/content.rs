@@ -203,6 +203,7 @@ impl Transfer {
 
     /// The end was seen: complete the message at the backend, or give the reply that was decided.
     async fn finish(&mut self, settings: &Settings) -> ContentOutcome {
+        self.listen(settings.timeouts.data_block).await;
         self.block.extend_from_slice(b".\r\n");
         self.write(settings.timeouts.data_block).await;
         let Some(relay) = &mut self.relay else {
@@ -218,6 +219,17 @@ impl Transfer {
         self.relay = None;
         self.verdict = Some(self.trouble(error));
         self.decided()
+    }
+
+    /// A reply that is there before the dot is not to the message; behind the
+    /// dot nobody could tell it from one that is.
+    async fn listen(&mut self, limit: Duration) {
+        let Some(relay) = &mut self.relay else { return };
+        match timeout(limit, relay.unasked()).await {
+            Ok(None) => {}
+            Ok(Some(early)) => self.broke_in(early),
+            Err(_) => self.broke_in(Err(RelayError::Timeout { what: "finish a reply", limit })),
+        }
     }
 
     fn decided(&mut self) -> ContentOutcome {

@@ -8,9 +8,11 @@
 //! Errors are about the backend and are always 4xx for the client.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::sync::Arc;
 use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
@@ -327,16 +329,39 @@ impl Relay {
         self.read_reply(what).await
     }
 
-    /// Takes in what has arrived, without waiting.
+    /// What the backend says without being asked, or that it left; `None` if it is quiet.
+    pub(super) async fn unasked(&mut self) -> Option<Result<Reply, RelayError>> {
+        match self.glance().await {
+            Glance::Left => Some(Err(RelayError::Lost { what: "content" })),
+            Glance::Present if self.input.is_empty() => None,
+            Glance::Present => Some(self.read_reply("content").await),
+        }
+    }
+
+    /// Takes in what has arrived. The kernel is asked as well as the reactor,
+    /// which may not have heard of it yet.
     async fn glance(&mut self) -> Glance {
+        let limit = if self.has_arrived() { UNHEARD } else { Duration::ZERO };
         tokio::select! {
             biased;
             read = self.stream.read_buf(&mut self.input) => match read {
                 Ok(count) if count > 0 => Glance::Present,
                 _ => Glance::Left,
             },
-            () = std::future::ready(()) => Glance::Present,
+            // What arrived was not for us: TLS sends records without text.
+            () = tokio::time::sleep(limit), if !limit.is_zero() => Glance::Present,
+            () = std::future::ready(()), if limit.is_zero() => Glance::Present,
         }
+    }
+
+    /// True if bytes, the end or an error wait in the socket.
+    fn has_arrived(&self) -> bool {
+        let socket = match &self.stream {
+            Stream::Plain(socket) => socket,
+            Stream::Tls(stream) => stream.get_ref().0,
+        };
+        let peeked = SockRef::from(socket).peek(&mut [MaybeUninit::uninit()]);
+        !matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 
     async fn read_reply(&mut self, what: &'static str) -> Result<Reply, RelayError> {
@@ -351,6 +376,9 @@ impl Relay {
         }
     }
 }
+
+/// How long the reactor has to tell us of what the kernel has already.
+const UNHEARD: Duration = Duration::from_millis(50);
 
 /// What a look at the connection shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
