@@ -284,6 +284,21 @@ fn pam_matrix() -> PathBuf {
     library("pam_wrapper/pam_matrix.so")
 }
 
+/// Runs what is appended to it where `dir/pam.d` lies over `/etc/pam.d`: the
+/// original reads that directory and no other. A mount namespace of its own
+/// keeps the host's as it is.
+fn among_services(dir: &Path) -> Command {
+    let mut command = Command::new("unshare");
+    if !nix::unistd::geteuid().is_root() {
+        command.arg("--map-root-user");
+    }
+    let script = "mount --bind \"$0\" /etc/pam.d && exec \"$@\"";
+    command
+        .args(["--mount", "--propagation", "private", "sh", "-c", script])
+        .arg(dir.join("pam.d"));
+    command
+}
+
 fn spawn(kind: Kind, dir: &Path) -> Child {
     let log = File::options().create(true).append(true).open(dir.join("log")).unwrap();
     let mut command = match kind {
@@ -293,13 +308,8 @@ fn spawn(kind: Kind, dir: &Path) -> Child {
             command
         }
         Kind::Original => {
-            let mut command = Command::new("/usr/sbin/saslauthd");
-            command
-                .args(["-d", "-a", "pam", "-n", "5", "-m"])
-                .arg(dir)
-                .env("LD_PRELOAD", library("libpam_wrapper.so"))
-                .env("PAM_WRAPPER", "1")
-                .env("PAM_WRAPPER_SERVICE_DIR", dir.join("pam.d"));
+            let mut command = among_services(dir);
+            command.args(["/usr/sbin/saslauthd", "-d", "-a", "pam", "-n", "5", "-m"]).arg(dir);
             command
         }
     };
