@@ -341,16 +341,19 @@ impl Relay {
     /// Takes in what has arrived. The kernel is asked as well as the reactor,
     /// which may not have heard of it yet.
     async fn glance(&mut self) -> Glance {
-        let limit = if self.has_arrived() { UNHEARD } else { Duration::ZERO };
-        tokio::select! {
-            biased;
-            read = self.stream.read_buf(&mut self.input) => match read {
-                Ok(count) if count > 0 => Glance::Present,
-                _ => Glance::Left,
-            },
-            // What arrived was not for us: TLS sends records without text.
-            () = tokio::time::sleep(limit), if !limit.is_zero() => Glance::Present,
-            () = std::future::ready(()), if limit.is_zero() => Glance::Present,
+        let until = Instant::now() + UNHEARD;
+        loop {
+            let is_unheard = self.has_arrived() && Instant::now() < until;
+            tokio::select! {
+                biased;
+                read = self.stream.read_buf(&mut self.input) => return match read {
+                    Ok(count) if count > 0 => Glance::Present,
+                    _ => Glance::Left,
+                },
+                // Taken in by now, it may have been nothing for us: TLS sends records without text.
+                () = tokio::time::sleep(STEP), if is_unheard => {}
+                () = std::future::ready(()), if !is_unheard => return Glance::Present,
+            }
         }
     }
 
@@ -379,6 +382,7 @@ impl Relay {
 
 /// How long the reactor has to tell us of what the kernel has already.
 const UNHEARD: Duration = Duration::from_millis(50);
+const STEP: Duration = Duration::from_millis(1);
 
 /// What a look at the connection shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
