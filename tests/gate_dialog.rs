@@ -8,6 +8,7 @@ mod support;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use support::dialogue;
 use support::gate_world::{Options, World};
 use support::scripted_backend::Backend;
 use support::smtp_client::SmtpClient;
@@ -44,7 +45,7 @@ fn run(world: &World, file: &Path, segments: Segments) {
     for (number, line) in text.lines().enumerate() {
         let place = format!("{}:{} ({segments:?})", file.display(), number + 1);
         if let Some(text) = line.strip_prefix("C: ").or_else(|| (line == "C:").then_some("")) {
-            pending.extend(unescape(text));
+            pending.extend(dialogue::unescape(text));
             pending.extend(b"\r\n");
             continue;
         }
@@ -74,37 +75,6 @@ fn send(client: &mut SmtpClient, bytes: &[u8], segments: Segments) {
         // A server that has closed needs no more of them.
         Segments::Bytes => drop(bytes.iter().try_for_each(|byte| client.try_send(&[*byte]))),
     }
-}
-
-/// `\xNN` as that byte, `\r` and `\n` as CR and LF, `{text*N}` as N times the text.
-fn unescape(text: &str) -> Vec<u8> {
-    let mut out = Vec::new();
-    let mut rest = text;
-    while let Some(c) = rest.chars().next() {
-        let (bytes, length) = escape(rest)
-            .unwrap_or_else(|| (rest.as_bytes()[..c.len_utf8()].to_vec(), c.len_utf8()));
-        out.extend(bytes);
-        rest = &rest[length..];
-    }
-    out
-}
-
-/// The escape at the start of `text`: what it stands for, and its length.
-fn escape(text: &str) -> Option<(Vec<u8>, usize)> {
-    if let Some(hex) = text.strip_prefix("\\x") {
-        return Some((vec![u8::from_str_radix(hex.get(..2)?, 16).ok()?], 4));
-    }
-    if let Some(inner) = text.strip_prefix('{') {
-        let (inner, _) = inner.split_once('}')?;
-        let (word, count) = inner.split_once('*')?;
-        return Some((word.repeat(count.parse().ok()?).into_bytes(), inner.len() + 2));
-    }
-    let byte = match text.get(..2)? {
-        "\\r" => b'\r',
-        "\\n" => b'\n',
-        _ => return None,
-    };
-    Some((vec![byte], 2))
 }
 
 fn hold_all(segments: Segments) {

@@ -18,7 +18,7 @@ use super::content::{self, Terms};
 use super::probe::HealthBoard;
 use super::record::{self, Recorder};
 use super::relay::{Relay, RelayError, Route};
-use super::session::{Asked, Event, Next, Notice, Rules, Session, Turn};
+use super::session::{Asked, ContentOutcome, Event, Next, Notice, Rules, Session, Turn};
 use super::settings::{Settings, TlsMode};
 use super::trace::Trace;
 use crate::auth::{Conversation, ExchangeContext, Mechanisms, Response, StepResult};
@@ -371,7 +371,10 @@ impl Connection {
     async fn stream_content(&mut self) -> Option<Event> {
         self.client.flush().await.ok()?;
         let Some(relay) = self.relay.take() else {
-            return Some(self.relay_failed(&RelayError::Lost { what: "content" }));
+            // The client has its 354: what it sends now must not be read as commands.
+            let lost = RelayError::Lost { what: "content" };
+            self.recorder.backend_trouble(&lost);
+            return Some(Event::ContentEnded(ContentOutcome::RefusedAndLost(lost.reply())));
         };
         let trace = Trace {
             client_name: self.session.client_name().unwrap_or("unknown"),

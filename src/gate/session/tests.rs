@@ -14,6 +14,9 @@ use crate::sasl::{Mechanism, Next as SaslNext};
 use crate::wire::smtp::data::{Discipline, Scanner, State as DataState};
 use crate::wire::smtp::line::LineSplitter;
 
+#[path = "../../../tests/support/dialogue.rs"]
+mod dialogue;
+
 fn limits() -> Limits {
     Limits {
         message_bytes: 1_048_576,
@@ -208,7 +211,7 @@ fn run(file: &Path) {
         let place = format!("{}:{}", file.display(), number + 1);
         if let Some(text) = line.strip_prefix("C: ").or_else(|| (line == "C:").then_some("")) {
             // Consecutive client lines travel in one segment: that is pipelining.
-            pending.extend(unescape(text));
+            pending.extend(dialogue::unescape(text));
             pending.extend(b"\r\n");
             continue;
         }
@@ -231,36 +234,6 @@ fn run(file: &Path) {
     }
     assert!(pending.is_empty(), "{}: nobody reads the last lines", file.display());
     assert!(world.output.is_empty(), "{}: more replies: {:?}", file.display(), world.output);
-}
-
-/// `\xNN`, `\r` and `\n` as bytes, `{text*N}` as N times the text.
-fn unescape(text: &str) -> Vec<u8> {
-    let mut out = Vec::new();
-    let mut rest = text;
-    while let Some(c) = rest.chars().next() {
-        let plain = || (rest.as_bytes()[..c.len_utf8()].to_vec(), c.len_utf8());
-        let (bytes, length) = escape(rest).unwrap_or_else(plain);
-        out.extend(bytes);
-        rest = &rest[length..];
-    }
-    out
-}
-
-/// The escape at the start of `text`: what it stands for, and its length.
-fn escape(text: &str) -> Option<(Vec<u8>, usize)> {
-    if let Some(hex) = text.strip_prefix("\\x") {
-        return Some((vec![u8::from_str_radix(hex.get(..2)?, 16).ok()?], 4));
-    }
-    if let Some(inner) = text.strip_prefix('{') {
-        let (inner, _) = inner.split_once('}')?;
-        let (word, count) = inner.split_once('*')?;
-        return Some((word.repeat(count.parse().ok()?).into_bytes(), inner.len() + 2));
-    }
-    match text.get(..2)? {
-        "\\r" => Some((vec![b'\r'], 2)),
-        "\\n" => Some((vec![b'\n'], 2)),
-        _ => None,
-    }
 }
 
 #[test]

@@ -17,7 +17,7 @@ use socket2::SockRef;
 use zeroize::Zeroizing;
 
 use super::wording::{self, Dialect};
-use super::{Manners, Server, UnavailableReply};
+use super::{Manners, Server};
 use crate::auth::{Attempt, Authentication, Outcome, Pending, Service, Verdict};
 use crate::base::{Origin, Reason, ReasonCode};
 use crate::listen::Permit;
@@ -259,13 +259,8 @@ impl Session {
         let detail = format!(
             "uid {uid} has as many connections as one may have (authd.max_connections_per_uid)"
         );
-        let reason = Reason::new(ReasonCode::Busy, detail);
-        let reply = match self.manners.unavailable {
-            UnavailableReply::Close => None,
-            UnavailableReply::No => Some(Reply::No),
-        };
-        answer(stream, reply);
-        event::unavailable(&claim.facts("", self.started.elapsed()), wording::told(reply), &reason);
+        let verdict = Verdict::Unavailable(Reason::new(ReasonCode::Busy, detail));
+        self.conclude(stream, claim, &Outcome { verdict, by: "", elapsed: self.started.elapsed() });
     }
 
     /// Does the rest, waiting where it has to.
