@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use saslgate::auth::{Answer, Attempt, Service, Verification, Verify};
+use saslgate::auth::{Accepted, Answer, Attempt, RealmSource, Service, Verification, Verify};
 use saslgate::backend::pam::{Helper, HelperOptions, Pam, Reach, Settings, UserForm};
 use saslgate::base::{Identity, Origin, ReasonCode, Secret};
 use saslgate::ops::log;
@@ -211,6 +211,7 @@ fn is_alive(pid: i32) -> bool {
 
 fn attempt(service: &str, password: &str) -> Arc<Attempt> {
     Arc::new(Attempt {
+        realm: RealmSource::Claim,
         identity: Identity::new("alice", "example.org").unwrap(),
         password: Secret::copied_from(password.as_bytes()).unwrap(),
         service: Service::from_wire(service.as_bytes()).unwrap(),
@@ -239,7 +240,7 @@ async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 }
 
 fn assert_accepted(answer: &Answer) {
-    assert!(matches!(answer, Answer::Accepted { user: None }), "{answer:?}");
+    assert!(matches!(answer, Answer::Accepted(Accepted { user: None, .. })), "{answer:?}");
 }
 
 #[track_caller]
@@ -488,7 +489,7 @@ async fn messages_and_prompts_do_not_fail_a_login() {
 async fn a_user_that_a_module_renames_is_the_one_accepted() {
     let world = World::new("rename=bob");
     let answer = world.login(PASSWORD).await;
-    let Answer::Accepted { user: Some(user) } = answer else { panic!("{answer:?}") };
+    let Answer::Accepted(Accepted { user: Some(user), .. }) = answer else { panic!("{answer:?}") };
     assert_eq!(user, Identity::new("bob", "example.org").unwrap());
     world.module("smtp", "rename=bob\u{1}");
     assert_unavailable(&world.login(PASSWORD).await, ReasonCode::BackendDown);
@@ -496,7 +497,7 @@ async fn a_user_that_a_module_renames_is_the_one_accepted() {
     let pam = Pam::connect(full, Reach::Running(world.path("pam.sock")));
     world.module("smtp", "rename=bob@Example.NET");
     let answer = login(&pam, "smtp", PASSWORD).await;
-    let Answer::Accepted { user: Some(user) } = answer else { panic!("{answer:?}") };
+    let Answer::Accepted(Accepted { user: Some(user), .. }) = answer else { panic!("{answer:?}") };
     assert_eq!(user, Identity::new("bob", "example.net").unwrap());
 }
 
@@ -513,6 +514,7 @@ async fn modules_see_the_items_and_default_signals() {
     fs::remove_file(world.path("items")).unwrap();
     let plain = attempt("imap", PASSWORD);
     let nowhere = Arc::new(Attempt {
+        realm: RealmSource::Claim,
         origin: Origin::default(),
         identity: plain.identity.clone(),
         password: Secret::copied_from(PASSWORD.as_bytes()).unwrap(),

@@ -22,7 +22,7 @@ use arc_swap::ArcSwap;
 
 use super::settings::Settings;
 use super::verdict::{Authenticated, Verdict};
-use super::verify::{Answer, Attempt, Pending, Verification, Verify};
+use super::verify::{Answer, Attempt, Pending, RealmSource, Verification, Verify};
 use crate::base::{Identity, IdentityError, Reason, ReasonCode};
 
 /// Judges attempts. Backends and settings can be replaced while attempts are
@@ -76,12 +76,18 @@ impl Authenticator {
         self.panel.load().backends.iter().any(|backend| backend.name() == name)
     }
 
-    /// Who a login and a realm field mean, with our default realm.
+    /// Who a login and a realm field mean, with our default realm where they name none.
     ///
     /// # Errors
     /// As [`Identity::from_wire`].
-    pub fn identify(&self, login: &[u8], realm: &[u8]) -> Result<Identity, IdentityError> {
-        Identity::from_wire(login, realm, &self.panel.load().default_realm)
+    pub fn identify(
+        &self,
+        login: &[u8],
+        realm: &[u8],
+    ) -> Result<(Identity, RealmSource), IdentityError> {
+        let identity = Identity::from_wire(login, realm, &self.panel.load().default_realm)?;
+        let is_named = Identity::names_realm(login, realm);
+        Ok((identity, if is_named { RealmSource::Claim } else { RealmSource::Default }))
     }
 
     /// Judges `attempt`. Acceptance and outages are told at once; a refusal
@@ -159,8 +165,8 @@ impl Inquiry {
     /// What `answer` of the backend called `name` decides; `None` if the next one is to be asked.
     fn weigh(&mut self, answer: Answer, name: &'static str) -> Option<Verdict> {
         match answer {
-            Answer::Accepted { user } => {
-                let identity = user.unwrap_or_else(|| self.attempt.identity.clone());
+            Answer::Accepted(accepted) => {
+                let identity = accepted.user.unwrap_or_else(|| self.attempt.identity.clone());
                 Some(Verdict::Accepted(Authenticated::new(identity, name)))
             }
             Answer::Rejected(reason) => Some(Verdict::Rejected(reason)),

@@ -130,7 +130,7 @@ impl Conversation {
 
 fn conclude(claimed: Option<&Identity>, answer: Answer, by: &'static str) -> Verdict {
     match answer {
-        Answer::Accepted { user } => match user.or_else(|| claimed.cloned()) {
+        Answer::Accepted(accepted) => match accepted.user.or_else(|| claimed.cloned()) {
             Some(identity) => Verdict::Accepted(Authenticated::new(identity, by)),
             // Nobody to be: a peer that accepts an unnamed user is broken, and we fail closed.
             None => Verdict::Unavailable(Reason::new(

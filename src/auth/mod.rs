@@ -20,4 +20,7 @@ pub use exchange::{
 };
 pub use settings::Settings;
 pub use verdict::{Authenticated, Verdict};
-pub use verify::{Answer, Attempt, Pending, Service, Verification, Verify};
+pub use verify::{
+    Accepted, Answer, Attempt, Grounds, Pending, RealmSource, Revision, Service, Verification,
+    Verify,
+};

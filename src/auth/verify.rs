@@ -1,12 +1,13 @@
 //! The password side of the contract: an attempt goes in, an answer comes out.
 //!
-//! Implemented by `backend::store` and `backend::pam`, called by the
-//! authenticator, which makes a verdict of the answers.
+//! Implemented by backends, called by the authenticator, which makes a verdict
+//! of the answers and may remember them.
 
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::base::{Identity, Origin, Reason, Secret};
 
@@ -15,12 +16,24 @@ use crate::base::{Identity, Origin, Reason, Secret};
 pub struct Attempt {
     /// Who is claimed.
     pub identity: Identity,
+    /// Whether the claim named the realm of `identity`. Backends that know
+    /// users without a realm (accounts of the host, a directory) see the difference.
+    pub realm: RealmSource,
     /// The proof. Never empty: servers refuse empty passwords before they ask.
     pub password: Secret,
     /// What it is for (`smtp`, `imap`, ...). Chosen by the client: never trusted.
     pub service: Service,
     /// Where the claim came from.
     pub origin: Origin,
+}
+
+/// Where the realm of an identity is from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RealmSource {
+    /// From the login or the realm field.
+    Claim,
+    /// Neither named one: our default realm.
+    Default,
 }
 
 /// A service name as the client gave it: at most 256 bytes of UTF-8 without
@@ -53,15 +66,32 @@ impl fmt::Display for Service {
     }
 }
 
+/// What a backend knows of an attempt that it accepts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Accepted {
+    /// The identity as the backend knows it, where it differs from the claim.
+    pub user: Option<Identity>,
+    /// Label of the app password that fitted; `None` for the password of the account.
+    pub label: Option<Box<str>>,
+    /// The acceptance holds no longer than this, since what it rests on expires then.
+    pub valid_for: Option<Duration>,
+}
+
+/// The state of all that a backend's answers rest on: a file, a database.
+/// Two equal revisions of one backend mean that nothing has changed in between.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Revision(pub u64);
+
+/// What an answer about one user rests on: a digest of the user's records as
+/// the backend holds them. Two equal grounds give the same answer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Grounds(pub u64);
+
 /// What one backend says of one attempt.
 #[derive(Debug)]
 pub enum Answer {
-    /// The password is right and the account may be used. `user` is the
-    /// identity as the backend knows it where it differs from the claim.
-    Accepted {
-        /// The mapped identity, if the backend renamed the user.
-        user: Option<Identity>,
-    },
+    /// The password is right and the account may be used.
+    Accepted(Accepted),
     /// This backend does not know the user: the next one is asked. The backend
     /// has spent as much time as a wrong password would have cost.
     Unknown,
@@ -91,4 +121,28 @@ pub trait Verify: Send + Sync {
     /// Checks `attempt`. Must not block the calling thread for more than a few
     /// tens of microseconds; a pending answer keeps its own deadline and always ends.
     fn verify(self: Arc<Self>, attempt: Arc<Attempt>) -> Verification;
+
+    /// The present [`Revision`]. Asked each time a cached acceptance is to be
+    /// repeated, so it costs a system call or two and never waits. A change
+    /// that somebody was told of must show here. A backend that cannot see
+    /// changes (a directory across the network) always gives the same: its
+    /// cached answers end by time alone.
+    fn revision(&self) -> Revision {
+        Revision::default()
+    }
+
+    /// The present [`Grounds`] of an answer about `identity`, for a user who is
+    /// not known as well; `None` if they cannot be told now, which counts as
+    /// changed. Asked before [`verify`](Self::verify), and again when the
+    /// revision has changed, so that a change of one user costs the others
+    /// nothing but a look-up.
+    fn grounds(&self, identity: &Identity) -> Option<Grounds> {
+        let _ = identity;
+        Some(Grounds::default())
+    }
+
+    /// Learns that an earlier acceptance of `identity` was repeated from the cache.
+    fn recalled(&self, identity: &Identity, label: Option<&str>) {
+        let _ = (identity, label);
+    }
 }

@@ -5,6 +5,7 @@
 //! *unavailable*, never a denial. Layer 3: knows no server and no protocol of a
 //! client; opened by `daemon`, and for its users the store by `cli`.
 
+mod hashing;
 pub mod pam;
 pub mod remote;
 pub mod store;

@@ -66,6 +66,14 @@ impl Identity {
         Self::parse(login, default_realm)
     }
 
+    /// True if a login and a realm field name a realm; else
+    /// [`from_wire`](Self::from_wire) takes the default one.
+    #[must_use]
+    pub fn names_realm(login: &[u8], realm: &[u8]) -> bool {
+        let behind_at = || login.iter().rposition(|byte| *byte == b'@').map(|at| at + 1);
+        !realm.is_empty() || behind_at().is_some_and(|start| start < login.len())
+    }
+
     /// Parses `user` or `user@realm`, split at the last `@`. A trailing `@`
     /// (empty realm) means the default realm, as libsasl2 sends it.
     ///

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use saslgate::auth::{Answer, Attempt, Service, Verification, Verify};
+use saslgate::auth::{Answer, Attempt, RealmSource, Service, Verification, Verify};
 use saslgate::backend::store::{Access, PasswordStore, Settings, Store};
 use saslgate::base::{Identity, Origin, Secret};
 
@@ -85,6 +85,7 @@ pub(crate) fn secret(text: &str) -> Secret {
 
 pub(crate) fn answer(store: &Arc<PasswordStore>, name: &str, password: &str) -> Answer {
     let attempt = Attempt {
+        realm: RealmSource::Claim,
         identity: id(name),
         password: secret(password),
         service: Service::from_wire(b"smtp").unwrap(),
@@ -103,7 +104,7 @@ pub(crate) fn answer(store: &Arc<PasswordStore>, name: &str, password: &str) -> 
 /// True if accepted, false if the password is wrong; panics on everything else.
 pub(crate) fn accepts(store: &Arc<PasswordStore>, name: &str, password: &str) -> bool {
     match answer(store, name, password) {
-        Answer::Accepted { .. } => true,
+        Answer::Accepted(_) => true,
         Answer::Rejected(_) => false,
         other => panic!("{name}: {other:?}"),
     }

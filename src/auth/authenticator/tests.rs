@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
-use crate::auth::Service;
+use crate::auth::{Accepted, RealmSource, Service};
 use crate::base::{Origin, Secret};
 
 #[derive(Clone, Copy)]
@@ -36,8 +36,11 @@ impl Verify for Backend {
     fn verify(self: Arc<Self>, _attempt: Arc<Attempt>) -> Verification {
         self.asked.fetch_add(1, Ordering::Relaxed);
         let answer = match self.says {
-            Says::Yes => Answer::Accepted { user: None },
-            Says::Renamed => Answer::Accepted { user: Some(Identity::new("mapped", "x").unwrap()) },
+            Says::Yes => Answer::Accepted(Accepted::default()),
+            Says::Renamed => Answer::Accepted(Accepted {
+                user: Some(Identity::new("mapped", "x").unwrap()),
+                ..Accepted::default()
+            }),
             Says::No => Answer::Rejected(ReasonCode::BadCredentials.into()),
             Says::Unknown => Answer::Unknown,
             Says::Down => Answer::Unavailable(Reason::new(ReasonCode::Busy, self.name)),
@@ -60,6 +63,7 @@ fn settings(floor: Duration) -> Settings {
 
 fn attempt() -> Attempt {
     Attempt {
+        realm: RealmSource::Claim,
         identity: Identity::new("alice", "example.org").unwrap(),
         password: Secret::copied_from(b"s3cret").unwrap(),
         service: Service::from_wire(b"smtp").unwrap(),
@@ -194,5 +198,5 @@ async fn replaces_backends_and_realm_under_way() {
     authenticator.replace(vec![backend("new", Says::No)], &renamed);
     assert_eq!(under_way.await.by, "old");
     assert!(authenticator.asks("new") && !authenticator.asks("old"));
-    assert_eq!(authenticator.identify(b"alice", b"").unwrap().realm(), "new.test");
+    assert_eq!(authenticator.identify(b"alice", b"").unwrap().0.realm(), "new.test");
 }

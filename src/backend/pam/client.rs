@@ -25,7 +25,7 @@ use super::ipc::{self, Ask, Report, Response};
 use super::outcome::{Meaning, meaning};
 use super::service::AllowList;
 use super::settings::{Settings, UserForm};
-use crate::auth::{Answer, Attempt, Verification, Verify};
+use crate::auth::{Accepted, Answer, Attempt, Verification, Verify};
 use crate::base::{Identity, IdentityError, Printable, Reason, ReasonCode};
 
 /// Which `saslgate-pam` is asked.
@@ -246,10 +246,10 @@ impl Pam {
     /// Accepts `claimed`, or whom a module made of it.
     fn accept(&self, claimed: &Identity, name: &str) -> Answer {
         if name == self.user_for_pam(claimed) {
-            return Answer::Accepted { user: None };
+            return Answer::Accepted(Accepted::default());
         }
         match self.identity_of(name, claimed.realm()) {
-            Ok(user) => Answer::Accepted { user: Some(user) },
+            Ok(user) => Answer::Accepted(Accepted { user: Some(user), ..Accepted::default() }),
             Err(error) => {
                 let name = Printable::from(name);
                 let detail = format!("a PAM module renamed the user to \"{name}\": {error}");

@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::ipc::{self, Ask, Report, Response};
 use super::outcome::Stage;
 use super::{Pam, Reach, Settings, UserForm};
-use crate::auth::{Answer, Attempt, Service, Verification, Verify};
+use crate::auth::{Accepted, Answer, Attempt, RealmSource, Service, Verification, Verify};
 use crate::base::{Identity, Origin, ReasonCode, Secret};
 
 /// What the played worker does with one connection or request.
@@ -172,6 +172,7 @@ fn success(id: u64, is_last: bool) -> Vec<u8> {
 
 async fn login(pam: &Arc<Pam>, password: &str) -> Answer {
     let attempt = Arc::new(Attempt {
+        realm: RealmSource::Claim,
         identity: Identity::new("alice", "example.org").unwrap(),
         password: Secret::copied_from(password.as_bytes()).unwrap(),
         service: Service::from_wire(b"smtp").unwrap(),
@@ -185,7 +186,7 @@ async fn login(pam: &Arc<Pam>, password: &str) -> Answer {
 
 #[track_caller]
 fn assert_accepted(answer: &Answer) {
-    assert!(matches!(answer, Answer::Accepted { user: None }), "{answer:?}");
+    assert!(matches!(answer, Answer::Accepted(Accepted { user: None, .. })), "{answer:?}");
 }
 
 #[track_caller]
@@ -217,7 +218,7 @@ async fn the_full_name_goes_to_pam_if_the_setting_says_so() {
     let play = Play::with(acts, |settings| settings.user = UserForm::Full);
     // The played worker says `alice`: a module has renamed `alice@example.org`.
     let answer = play.login().await;
-    let Answer::Accepted { user: Some(user) } = answer else { panic!("{answer:?}") };
+    let Answer::Accepted(Accepted { user: Some(user), .. }) = answer else { panic!("{answer:?}") };
     assert_eq!(user.to_string(), "alice@example.org");
     assert_eq!(play.seen()[0].0.user, "alice@example.org");
 }

@@ -16,7 +16,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::time::{sleep, timeout};
 
-use crate::auth::Answer;
+use crate::auth::{Accepted, Answer};
 use crate::base::{Identity, IdentityError, Origin, Printable, Reason, ReasonCode, Secret};
 use crate::wire::saslauthd::{ClientAddress, Credentials, MAX_REPLY_BYTES, ReplyWord, ServerReply};
 
@@ -95,7 +95,7 @@ impl Saslauthd {
     fn sort(&self, reply: &ServerReply) -> Answer {
         let reason = Printable(&reply.reason).to_string();
         match reply.word {
-            ReplyWord::Ok => Answer::Accepted { user: None },
+            ReplyWord::Ok => Answer::Accepted(Accepted::default()),
             ReplyWord::No if reason.is_empty() => {
                 Answer::Rejected(ReasonCode::BadCredentials.into())
             }

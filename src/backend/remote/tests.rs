@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::Saslauthd;
 use super::saslauthd::Claim;
 use crate::auth::{
-    Answer, Conversation, ExchangeContext, Mechanisms, Response, StepResult, Verdict,
+    Accepted, Answer, Conversation, ExchangeContext, Mechanisms, Response, StepResult, Verdict,
 };
 use crate::base::{Origin, ReasonCode, Secret};
 
@@ -62,7 +62,7 @@ fn outage(answer: Answer) -> (ReasonCode, String) {
 #[tokio::test]
 async fn sends_what_libsasl2_sends_and_the_address() {
     let peer = peer(b"\0\x02OK");
-    assert!(matches!(ask(&peer.path).await, Answer::Accepted { user: None }));
+    assert!(matches!(ask(&peer.path).await, Answer::Accepted(Accepted { user: None, .. })));
     assert_eq!(peer.seen.await.unwrap(), EXPECTED);
 }
 
@@ -201,6 +201,6 @@ async fn waits_for_room_in_a_full_backlog() {
         }
     });
     drop(waiting);
-    assert!(matches!(asking.await.unwrap(), Answer::Accepted { .. }));
+    assert!(matches!(asking.await.unwrap(), Answer::Accepted(_)));
     serving.await.unwrap();
 }

@@ -11,11 +11,11 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehav
 
 use super::creation;
 use super::error::StoreError;
-use super::hash::{Cost, Hasher};
 use super::record::{KIND_ARGON2ID, Moment, State, User};
 use super::schema::{self, Patience};
 use super::settings::Settings;
 use super::verify::hash_failed;
+use crate::backend::hashing::{Cost, Hasher};
 use crate::base::{Identity, Secret};
 
 /// What to do if there is no store yet.
@@ -41,7 +41,7 @@ impl Store {
     /// # Errors
     /// Why it cannot be used.
     pub fn open(settings: &Settings, access: Access) -> Result<Self, StoreError> {
-        let cost = Cost::from_settings(settings).map_err(|error| hash_failed(&error))?;
+        let cost = settings.cost()?;
         if access == Access::Create {
             creation::create_if_missing(&settings.path)?;
         }

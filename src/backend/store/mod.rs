@@ -6,9 +6,9 @@
 //! call returns, and the next request of every process sees it.
 //!
 //! ```text
-//! verify:  lookup (inline, microseconds) -> pool (argon2id, own threads) -> answer
+//! verify:  lookup (inline, microseconds) -> hashing (argon2id, own threads) -> answer
 //!                                            keeper: last-used times, replaced files
-//! change:  admin -> hash -> one transaction, synced -> checkpoint
+//! change:  admin -> hashing -> one transaction, synced -> checkpoint
 //! ```
 //!
 //! Not for: rules about names (`base::Identity`), the floor on refusals and the
@@ -21,7 +21,6 @@
 //! | `verify` | the backend: an attempt in, an answer out |
 //! | `lookup` | pooled connections; reopens a file that was replaced |
 //! | `keeper` | the background thread |
-//! | `pool`, `hash` | hash threads; one argon2id computation |
 //! | `creation`, `file` | a new store; whose it is and who else can get at it |
 //! | `schema` | tables and pragmas |
 //! | `sasldb2` | recognises a file of Cyrus |
@@ -30,10 +29,8 @@ mod admin;
 mod creation;
 mod error;
 mod file;
-mod hash;
 mod keeper;
 mod lookup;
-mod pool;
 mod record;
 mod sasldb2;
 mod schema;

@@ -2,6 +2,10 @@
 
 use std::path::PathBuf;
 
+use super::error::StoreError;
+use super::verify::hash_failed;
+use crate::backend::hashing::Cost;
+
 /// Where passwords are kept and what hashing them may cost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -17,4 +21,14 @@ pub struct Settings {
     pub hash_threads: usize,
     /// Hashes that may wait for a thread; more are refused as unavailable.
     pub max_waiting: usize,
+}
+
+impl Settings {
+    /// What a new hash costs.
+    ///
+    /// # Errors
+    /// `Hash` if a value is out of its range.
+    pub(super) fn cost(&self) -> Result<Cost, StoreError> {
+        Cost::new(self.memory_kib, self.iterations, self.lanes).map_err(|error| hash_failed(&error))
+    }
 }

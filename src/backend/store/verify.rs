@@ -13,14 +13,13 @@ use tokio::sync::oneshot;
 
 use super::creation::{self, Creation};
 use super::error::StoreError;
-use super::hash::{Cost, HashError, Verifier};
 use super::keeper::Keeper;
 use super::lookup::{Connections, Found};
-use super::pool::{HashPool, Refused, Worker};
 use super::record::State;
 use super::schema::Patience;
 use super::settings::Settings;
-use crate::auth::{Answer, Attempt, Verification, Verify};
+use crate::auth::{Accepted, Answer, Attempt, Verification, Verify};
+use crate::backend::hashing::{HashError, HashPool, Refused, Verifier, Worker};
 use crate::base::{Reason, ReasonCode};
 
 /// The password store as authd asks it.
@@ -39,7 +38,7 @@ impl PasswordStore {
     /// # Errors
     /// Why the store cannot be used: start-up should fail with it.
     pub fn start(settings: &Settings) -> Result<Arc<Self>, StoreError> {
-        let cost = Cost::from_settings(settings).map_err(|error| hash_failed(&error))?;
+        let cost = settings.cost()?;
         if creation::create_if_missing(&settings.path)? == Creation::Made {
             tracing::info!(
                 "made an empty password store {}: add users with \"saslgate user add\"",
@@ -48,7 +47,8 @@ impl PasswordStore {
         }
         let connections = Arc::new(Connections::open(&settings.path)?);
         Ok(Arc::new(Self {
-            pool: HashPool::start(settings, cost)?,
+            pool: HashPool::start(settings.hash_threads, settings.max_waiting, cost)
+                .map_err(|error| StoreError::Hash(format!("no thread: {error}")))?,
             keeper: Arc::new(Keeper::start(Arc::clone(&connections))?),
             dummy: Arc::new(Verifier::dummy(cost).map_err(|error| hash_failed(&error))?),
             connections,
@@ -133,7 +133,7 @@ impl Judge {
             (true, State::Locked) => Answer::Rejected(ReasonCode::AccountLocked.into()),
             (true, State::Active) => {
                 self.keeper.note_use(&self.attempt.identity);
-                Answer::Accepted { user: None }
+                Answer::Accepted(Accepted::default())
             }
         })
     }

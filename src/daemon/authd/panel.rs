@@ -1,7 +1,8 @@
 //! The backends of authd, as the configuration names them: opened, and opened again on reload.
 //!
 //! A backend whose settings did not change is kept: its threads, connections
-//! and worker processes stay warm.
+//! and worker processes stay warm. A new kind of backend is a variant of
+//! [`Wanted`], a line in [`Wanted::from`] and one in [`Wanted::open`].
 
 use std::sync::Arc;
 
@@ -11,7 +12,6 @@ use crate::backend::pam::{self, Helper, HelperOptions, Pam, Reach};
 use crate::backend::store::{self, PasswordStore};
 use crate::config::Config;
 
-const STORE: &str = "store";
 const PAM: &str = "pam";
 
 /// Whether a `saslgate-pam` of our own can still be started.
@@ -30,9 +30,24 @@ pub(super) struct Panel {
 
 /// A backend, and the settings it was opened with.
 #[derive(Clone)]
-enum Seat {
-    Store(store::Settings, Arc<PasswordStore>),
-    Pam(pam::Settings, Arc<Pam>),
+struct Seat {
+    settings: Wanted,
+    backend: Arc<dyn Verify>,
+}
+
+/// A kind of backend and its settings.
+#[derive(Clone, PartialEq)]
+enum Wanted {
+    Store(store::Settings),
+    Pam(pam::Settings),
+}
+
+/// What opening a backend needs beside its settings.
+struct Means<'a> {
+    config: &'a Config,
+    respawn: Respawn,
+    /// A `saslgate-pam` that was started while we were root.
+    helper: Option<Helper>,
 }
 
 /// Starts a `saslgate-pam` of our own if the configuration wants PAM and names
@@ -51,73 +66,69 @@ pub(super) fn spawn_helper(
 
 impl Panel {
     /// Opens the backends of `config`; `helper` is the one that was started for it.
-    pub(super) fn open(config: &Config, mut helper: Option<Helper>) -> Result<Self, StartError> {
-        let open = |name: &String| match name.as_str() {
-            STORE => open_store(&config.store),
-            PAM => {
-                let reach = match (&config.pam.socket, helper.take()) {
-                    (Some(path), _) => Reach::Running(path.clone()),
-                    (None, Some(helper)) => Reach::Own(helper),
-                    (None, None) => return Err(StartError::HelperNeedsRoot),
-                };
-                Ok(Seat::Pam(config.pam.clone(), Pam::connect(config.pam.clone(), reach)))
-            }
-            _ => Err(StartError::NoBackend(name.clone())),
-        };
-        let seats = config.auth.backends.iter().map(open).collect::<Result<_, _>>()?;
-        Ok(Self { seats })
+    pub(super) fn open(config: &Config, helper: Option<Helper>) -> Result<Self, StartError> {
+        // What is not there by now cannot be started any more.
+        let means = Means { config, respawn: Respawn::Impossible, helper };
+        Self::seat(&[], means)
     }
 
     /// Opens the backends of a new configuration, keeping those that did not change.
     pub(super) fn reopen(&self, config: &Config, respawn: Respawn) -> Result<Self, StartError> {
-        let reopen = |name: &String| {
-            let kept = self.seats.iter().find(|seat| seat.is_as_in(config, name));
-            match (kept, name.as_str()) {
-                (Some(seat), _) => Ok(seat.clone()),
-                (None, STORE) => open_store(&config.store),
-                (None, PAM) => open_pam(config, respawn),
-                _ => Err(StartError::NoBackend(name.clone())),
+        Self::seat(&self.seats, Means { config, respawn, helper: None })
+    }
+
+    fn seat(present: &[Seat], mut means: Means<'_>) -> Result<Self, StartError> {
+        let config = means.config;
+        let take = |name: &String| {
+            let wanted = Wanted::from(config, name)?;
+            match present.iter().find(|seat| seat.settings == wanted) {
+                Some(seat) => Ok(seat.clone()),
+                None => Ok(Seat { backend: wanted.open(&mut means)?, settings: wanted }),
             }
         };
-        let seats = config.auth.backends.iter().map(reopen).collect::<Result<_, _>>()?;
+        let seats = config.auth.backends.iter().map(take).collect::<Result<_, StartError>>()?;
         Ok(Self { seats })
     }
 
     /// The backends as the authenticator asks them.
     pub(super) fn backends(&self) -> Vec<Arc<dyn Verify>> {
-        let verify = |seat: &Seat| -> Arc<dyn Verify> {
-            match seat {
-                Seat::Store(_, store) => Arc::clone(store) as _,
-                Seat::Pam(_, pam) => Arc::clone(pam) as _,
+        self.seats.iter().map(|seat| Arc::clone(&seat.backend)).collect()
+    }
+}
+
+impl Wanted {
+    /// The backend called `name`, as `config` wants it.
+    fn from(config: &Config, name: &str) -> Result<Self, StartError> {
+        match name {
+            "store" => Ok(Self::Store(config.store.clone())),
+            PAM => Ok(Self::Pam(config.pam.clone())),
+            _ => Err(StartError::NoBackend(name.to_owned())),
+        }
+    }
+
+    fn open(&self, means: &mut Means<'_>) -> Result<Arc<dyn Verify>, StartError> {
+        Ok(match self {
+            Self::Store(settings) => PasswordStore::start(settings)?,
+            Self::Pam(settings) => Pam::connect(settings.clone(), means.reach(settings)?),
+        })
+    }
+}
+
+impl Means<'_> {
+    /// The `saslgate-pam` to ask: a running one, the one that was started, or a new one.
+    fn reach(&mut self, settings: &pam::Settings) -> Result<Reach, StartError> {
+        if let Some(path) = &settings.socket {
+            return Ok(Reach::Running(path.clone()));
+        }
+        if let Some(helper) = self.helper.take() {
+            return Ok(Reach::Own(helper));
+        }
+        match self.respawn {
+            Respawn::Impossible => Err(StartError::HelperNeedsRoot),
+            Respawn::Possible => {
+                let options = HelperOptions::beside_us(None, self.config.log)?;
+                Ok(Reach::Own(Helper::spawn(settings, &options)?))
             }
-        };
-        self.seats.iter().map(verify).collect()
-    }
-}
-
-impl Seat {
-    /// True if this is the backend called `name`, opened as `config` wants it.
-    fn is_as_in(&self, config: &Config, name: &str) -> bool {
-        match self {
-            Self::Store(settings, _) => name == STORE && *settings == config.store,
-            Self::Pam(settings, _) => name == PAM && *settings == config.pam,
         }
     }
-}
-
-fn open_store(settings: &store::Settings) -> Result<Seat, StartError> {
-    Ok(Seat::Store(settings.clone(), PasswordStore::start(settings)?))
-}
-
-fn open_pam(config: &Config, respawn: Respawn) -> Result<Seat, StartError> {
-    let settings = config.pam.clone();
-    let reach = match (&settings.socket, respawn) {
-        (Some(path), _) => Reach::Running(path.clone()),
-        (None, Respawn::Impossible) => return Err(StartError::HelperNeedsRoot),
-        (None, Respawn::Possible) => {
-            let options = HelperOptions::beside_us(None, config.log)?;
-            Reach::Own(Helper::spawn(&settings, &options)?)
-        }
-    };
-    Ok(Seat::Pam(settings.clone(), Pam::connect(settings, reach)))
 }

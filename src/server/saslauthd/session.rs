@@ -160,21 +160,22 @@ impl Session {
             service: request.service.to_vec(),
             origin,
         };
-        let identity = match self.server.authenticator.identify(request.login, request.realm) {
-            Ok(identity) => identity,
-            Err(error) => {
-                let (reply, code) = wording::nobody(error);
-                let reason = Reason::new(code, error.to_string());
-                let claim = claim(request.login, request.realm);
-                return Work::refuse(claim, reply, reason, After::Close);
-            }
-        };
+        let (identity, realm) =
+            match self.server.authenticator.identify(request.login, request.realm) {
+                Ok(identified) => identified,
+                Err(error) => {
+                    let (reply, code) = wording::nobody(error);
+                    let reason = Reason::new(code, error.to_string());
+                    let claim = claim(request.login, request.realm);
+                    return Work::refuse(claim, reply, reason, After::Close);
+                }
+            };
         let claim = claim(identity.user().as_bytes(), identity.realm().as_bytes());
         let Some(service) = Service::from_wire(request.service) else {
             let reason = Reason::new(ReasonCode::Malformed, "the service is too long or no UTF-8");
             return Work::refuse(claim, wording::BAD_SERVICE, reason, After::Close);
         };
-        let attempt = Attempt { identity, password: request.password, service, origin };
+        let attempt = Attempt { identity, realm, password: request.password, service, origin };
         Work::Judge(claim, self.server.authenticator.authenticate(attempt))
     }
 

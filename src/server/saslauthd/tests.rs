@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::auth::{Answer, Attempt, Verification, Verify};
+use crate::auth::{Accepted, Answer, Attempt, Verification, Verify};
 use crate::base::{Reason, ReasonCode, Secret};
 use crate::listen::UnixSocketOptions;
 use crate::wire::saslauthd::Credentials;
@@ -29,7 +29,7 @@ impl Verify for Fake {
         let answer = if user == "outage" {
             Answer::Unavailable(Reason::new(ReasonCode::BackendDown, "it is off"))
         } else if attempt.password.expose() == b"s3cret" {
-            Answer::Accepted { user: None }
+            Answer::Accepted(Accepted::default())
         } else {
             Answer::Rejected(ReasonCode::BadCredentials.into())
         };

@@ -6,14 +6,14 @@ use std::sync::{Arc, mpsc};
 use rusqlite::Connection;
 
 use super::{id, secret, settings, sql, store_with_alice};
-use crate::auth::{Answer, Attempt, Service, Verification, Verify};
-use crate::backend::store::hash::{Cost, Verifier};
-use crate::backend::store::pool::{HashPool, Refused};
+use crate::auth::{Accepted, Answer, Attempt, RealmSource, Service, Verification, Verify};
+use crate::backend::hashing::{HashPool, Refused, Verifier};
 use crate::backend::store::{Access, PasswordStore, Settings, Store};
 use crate::base::{Origin, ReasonCode};
 
 async fn verify(store: &Arc<PasswordStore>, name: &str, password: &str) -> Answer {
     let attempt = Attempt {
+        realm: RealmSource::Claim,
         identity: id(name),
         password: secret(password),
         service: Service::from_wire(b"smtp").unwrap(),
@@ -44,7 +44,7 @@ async fn answers_what_is_in_the_store_at_the_cost_of_one_hash() {
     ] {
         let before = store.hashes();
         match (verify(&store, name, password).await, expected) {
-            (Answer::Accepted { user: None }, None) => {}
+            (Answer::Accepted(Accepted { user: None, .. }), None) => {}
             (Answer::Rejected(reason), Some(code)) => assert_eq!(reason.code, code, "{name}"),
             (other, _) => panic!("{name} {password}: {other:?}"),
         }
@@ -99,6 +99,7 @@ async fn a_file_that_is_locked_for_a_moment_delays_the_answer_and_no_async_threa
     other.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN IMMEDIATE; COMMIT;").unwrap();
     fs::rename(&restored, &settings.path).unwrap();
     let attempt = Attempt {
+        realm: RealmSource::Claim,
         identity: id("alice"),
         password: secret("s3cret"),
         service: Service::from_wire(b"smtp").unwrap(),
@@ -108,7 +109,7 @@ async fn a_file_that_is_locked_for_a_moment_delays_the_answer_and_no_async_threa
         panic!("the answer is there at once");
     };
     drop(other);
-    assert!(matches!(answer.await, Answer::Accepted { .. }));
+    assert!(matches!(answer.await, Answer::Accepted(_)));
 }
 
 #[tokio::test]
@@ -121,7 +122,7 @@ async fn starts_on_nothing_with_an_empty_store() {
         .unwrap()
         .add(&id("alice"), Some(&secret("s3cret")))
         .unwrap();
-    assert!(matches!(verify(&store, "alice", "s3cret").await, Answer::Accepted { .. }));
+    assert!(matches!(verify(&store, "alice", "s3cret").await, Answer::Accepted(_)));
 }
 
 #[tokio::test]
@@ -136,7 +137,7 @@ async fn the_last_use_is_written_when_the_store_stops() {
     };
     assert_eq!(last_used(), None);
     let store = PasswordStore::start(&settings).unwrap();
-    assert!(matches!(verify(&store, "alice", "s3cret").await, Answer::Accepted { .. }));
+    assert!(matches!(verify(&store, "alice", "s3cret").await, Answer::Accepted(_)));
     drop(store);
     assert!(last_used().is_some());
 }
@@ -158,8 +159,8 @@ async fn a_stopped_store_is_unavailable() {
 fn the_queue_of_the_pool_is_bounded_and_drops_what_nobody_waits_for() {
     let directory = tempfile::tempdir().unwrap();
     let settings = Settings { max_waiting: 2, ..settings(&directory) };
-    let cost = Cost::from_settings(&settings).unwrap();
-    let pool = HashPool::start(&settings, cost).unwrap();
+    let cost = settings.cost().unwrap();
+    let pool = HashPool::start(settings.hash_threads, settings.max_waiting, cost).unwrap();
     let (started, wait_started) = mpsc::channel();
     let (release, wait_release) = mpsc::channel::<()>();
     let running = pool.submit(move |_| {

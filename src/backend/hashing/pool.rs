@@ -1,10 +1,11 @@
-//! The hash threads: the only place in a daemon where argon2id runs.
+//! The hash threads: the only place in a daemon where passwords are hashed.
 //!
 //! A fixed number of threads, each with its own memory, and a bounded queue.
 //! A job that nobody waits for any more is dropped before it costs anything.
-//! Called by `verify`; never on an async thread.
+//! Called by backends; never on an async thread.
 
 use std::collections::VecDeque;
+use std::io;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -12,20 +13,18 @@ use std::thread::{self, JoinHandle};
 
 use tokio::sync::oneshot;
 
-use super::error::StoreError;
-use super::hash::{Cost, HashError, Hasher, Verifier};
-use super::settings::Settings;
+use super::argon2id::{Cost, HashError, Hasher, Verifier};
 use crate::base::Secret;
 
 /// Threads that hash.
-pub(super) struct HashPool {
+pub(in crate::backend) struct HashPool {
     shared: Arc<Shared>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 /// Why a job was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refused {
+pub(in crate::backend) enum Refused {
     /// As many wait as may.
     Busy,
     /// The pool was stopped.
@@ -33,14 +32,14 @@ pub(super) enum Refused {
 }
 
 /// What a job works with.
-pub(super) struct Worker<'a> {
+pub(in crate::backend) struct Worker<'a> {
     hasher: &'a mut Hasher,
     hashes: &'a AtomicU64,
 }
 
 impl Worker<'_> {
     /// Computes one hash; see [`Hasher::matches`].
-    pub(super) fn matches(
+    pub(in crate::backend) fn matches(
         &mut self,
         verifier: &Verifier,
         password: &Secret,
@@ -86,27 +85,32 @@ impl<T: Send, F: FnOnce(&mut Worker<'_>) -> T + Send> Job for Task<F, T> {
 }
 
 impl HashPool {
-    /// Starts the threads.
+    /// Starts `threads` threads, one a core for 0. At most `max_waiting` jobs
+    /// wait for one. Each keeps the memory that `cost` needs, from its first
+    /// argon2id on.
     ///
     /// # Errors
-    /// `Hash` if the system gives no threads.
-    pub(super) fn start(settings: &Settings, cost: Cost) -> Result<Self, StoreError> {
-        let count = NonZeroUsize::new(settings.hash_threads)
+    /// If the system gives no threads.
+    pub(in crate::backend) fn start(
+        threads: usize,
+        max_waiting: usize,
+        cost: Cost,
+    ) -> io::Result<Self> {
+        let count = NonZeroUsize::new(threads)
             .or_else(|| thread::available_parallelism().ok())
             .map_or(1, NonZeroUsize::get);
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
             work_or_stop: Condvar::new(),
             hashes: AtomicU64::new(0),
-            max_waiting: settings.max_waiting,
+            max_waiting,
         });
         let pool = Self { shared: Arc::clone(&shared), threads: Mutex::default() };
         for number in 0..count {
             let shared = Arc::clone(&shared);
             let started = thread::Builder::new()
                 .name(format!("hash-{number}"))
-                .spawn(move || shared.work(&mut Hasher::new(cost)))
-                .map_err(|error| StoreError::Hash(format!("no thread: {error}")))?;
+                .spawn(move || shared.work(&mut Hasher::new(cost)))?;
             pool.threads.lock().unwrap_or_else(PoisonError::into_inner).push(started);
         }
         Ok(pool)
@@ -116,7 +120,7 @@ impl HashPool {
     ///
     /// # Errors
     /// [`Refused`]; the work was not and will not be done.
-    pub(super) fn submit<T: Send + 'static>(
+    pub(in crate::backend) fn submit<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Worker<'_>) -> T + Send + 'static,
     ) -> Result<oneshot::Receiver<T>, Refused> {
@@ -136,12 +140,12 @@ impl HashPool {
 
     /// Hashes begun since the start.
     #[cfg(test)]
-    pub(super) fn hashes(&self) -> u64 {
+    pub(in crate::backend) fn hashes(&self) -> u64 {
         self.shared.hashes.load(Ordering::Relaxed)
     }
 
     /// Drops what waits, lets what runs end, and ends the threads.
-    pub(super) fn stop(&self) {
+    pub(in crate::backend) fn stop(&self) {
         let mut queue = self.shared.lock();
         queue.is_stopping = true;
         let waiting = std::mem::take(&mut queue.jobs);

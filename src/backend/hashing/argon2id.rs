@@ -13,12 +13,11 @@ use argon2::{Algorithm, Argon2, Block, Params, Version};
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, Zeroizing};
 
-use super::settings::Settings;
 use crate::base::Secret;
 
 /// What one hash costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Cost {
+pub(in crate::backend) struct Cost {
     /// KiB; `8 * lanes <= memory <= MAX_MEMORY_KIB`.
     memory_kib: u32,
     /// Passes; `1 <= iterations <= MAX_ITERATIONS`.
@@ -29,7 +28,7 @@ pub(super) struct Cost {
 
 /// Why a hash cannot be computed or a verifier cannot be read.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum HashError {
+pub(in crate::backend) enum HashError {
     #[error("it is no PHC string")]
     Syntax,
     #[error("it is not argon2id version 19")]
@@ -47,7 +46,11 @@ pub(super) enum HashError {
 impl Cost {
     /// # Errors
     /// `Cost` if a value is out of its range.
-    pub(super) fn new(memory_kib: u32, iterations: u32, lanes: u32) -> Result<Self, HashError> {
+    pub(in crate::backend) fn new(
+        memory_kib: u32,
+        iterations: u32,
+        lanes: u32,
+    ) -> Result<Self, HashError> {
         let is_bounded =
             memory_kib <= MAX_MEMORY_KIB && iterations <= MAX_ITERATIONS && lanes <= MAX_LANES;
         if !is_bounded || Params::new(memory_kib, iterations, lanes, None).is_err() {
@@ -55,16 +58,10 @@ impl Cost {
         }
         Ok(Self { memory_kib, iterations, lanes })
     }
-
-    /// # Errors
-    /// As [`Cost::new`].
-    pub(super) fn from_settings(settings: &Settings) -> Result<Self, HashError> {
-        Self::new(settings.memory_kib, settings.iterations, settings.lanes)
-    }
 }
 
 /// What a password is checked against. Holds no secret, but is worth guessing at: never logged.
-pub(super) struct Verifier {
+pub(in crate::backend) struct Verifier {
     cost: Cost,
     salt: Salt,
     tag: Output,
@@ -75,7 +72,7 @@ impl Verifier {
     ///
     /// # Errors
     /// `Syntax`, `Algorithm`, `Cost`.
-    pub(super) fn parse(text: &str) -> Result<Self, HashError> {
+    pub(in crate::backend) fn parse(text: &str) -> Result<Self, HashError> {
         let parsed = PasswordHash::new(text).map_err(|_| HashError::Syntax)?;
         if parsed.algorithm.as_str() != "argon2id" || parsed.version != Some(19) {
             return Err(HashError::Algorithm);
@@ -96,14 +93,14 @@ impl Verifier {
     ///
     /// # Errors
     /// `Random`.
-    pub(super) fn dummy(cost: Cost) -> Result<Self, HashError> {
+    pub(in crate::backend) fn dummy(cost: Cost) -> Result<Self, HashError> {
         let tag = Output::new(&random::<TAG_BYTES>()?).map_err(|_| HashError::Syntax)?;
         Ok(Self { cost, salt: random_salt()?, tag })
     }
 }
 
 /// Computes hashes, one at a time.
-pub(super) struct Hasher {
+pub(in crate::backend) struct Hasher {
     blocks: Vec<Block>,
     /// Blocks that are kept between computations; what a rare bigger one took is given back.
     kept: usize,
@@ -111,7 +108,7 @@ pub(super) struct Hasher {
 
 impl Hasher {
     /// A hasher that keeps the memory that `cost` needs. Takes it at the first use.
-    pub(super) fn new(cost: Cost) -> Self {
+    pub(in crate::backend) fn new(cost: Cost) -> Self {
         Self { blocks: Vec::new(), kept: cost.memory_kib as usize }
     }
 
@@ -119,7 +116,11 @@ impl Hasher {
     ///
     /// # Errors
     /// `OutOfMemory`, `Random`, `Argon2`.
-    pub(super) fn verifier(&mut self, cost: Cost, password: &Secret) -> Result<String, HashError> {
+    pub(in crate::backend) fn verifier(
+        &mut self,
+        cost: Cost,
+        password: &Secret,
+    ) -> Result<String, HashError> {
         let salt = random_salt()?;
         let tag = self.tag(cost, &salt, TAG_BYTES, password)?;
         let mut params = ParamsString::new();
@@ -140,7 +141,7 @@ impl Hasher {
     ///
     /// # Errors
     /// `OutOfMemory`, `Argon2`: the question was not answered.
-    pub(super) fn matches(
+    pub(in crate::backend) fn matches(
         &mut self,
         verifier: &Verifier,
         password: &Secret,

@@ -1,0 +1,17 @@
+//! Hashes of passwords, and the threads that compute them.
+//!
+//! Used by every backend that holds or reads hashes: the store, the shadow
+//! file. A hash costs milliseconds by design, so it never runs on an async
+//! thread: a backend submits a job to its [`HashPool`], and the job computes
+//! with the [`Worker`] it is given. Knows no file and no user.
+//!
+//! | file | what |
+//! |---|---|
+//! | `argon2id` | one argon2id computation, made and checked, in memory that is kept and wiped |
+//! | `pool` | bounded threads and a bounded queue |
+
+mod argon2id;
+mod pool;
+
+pub(in crate::backend) use argon2id::{Cost, HashError, Hasher, Verifier};
+pub(in crate::backend) use pool::{HashPool, Refused, Worker};
