@@ -60,7 +60,7 @@ impl<'a> SaslauthdConf<'a> {
             let text = text.strip_suffix('\r').unwrap_or(text);
             match entry(text, start) {
                 Ok(found) => entries.extend(found),
-                Err(problem) => problems.push(problem),
+                Err(problem) => problems.push(*problem),
             }
             start += line.len();
         }
@@ -91,7 +91,7 @@ impl Entry<'_> {
     ///
     /// # Errors
     /// Anything else, `Yes` included: the original silently takes it for *no*.
-    pub fn switch(&self) -> Result<bool, Problem> {
+    pub fn switch(&self) -> Result<bool, Box<Problem>> {
         let begins = |with: &[&str]| with.iter().any(|word| self.value.starts_with(word));
         if begins(&["0", "n", "of", "f"]) {
             return Ok(false);
@@ -100,18 +100,18 @@ impl Entry<'_> {
             return Ok(true);
         }
         let problem = self.refused("expected yes or no, in small letters");
-        Err(problem.help("write yes or no; saslauthd took this for no, without a word"))
+        Err(Box::new(problem.help("write yes or no; saslauthd took this for no, without a word")))
     }
 
     /// The value as a whole number within bounds.
     ///
     /// # Errors
     /// Anything else; the original takes a text for 0.
-    pub fn number(&self, bounds: std::ops::RangeInclusive<u32>) -> Result<u32, Problem> {
+    pub fn number(&self, bounds: std::ops::RangeInclusive<u32>) -> Result<u32, Box<Problem>> {
         let number = self.value.trim_end().parse().ok().filter(|number| bounds.contains(number));
         number.ok_or_else(|| {
             let (least, most) = (bounds.start(), bounds.end());
-            self.refused(&format!("expected a whole number from {least} to {most}"))
+            Box::new(self.refused(&format!("expected a whole number from {least} to {most}")))
         })
     }
 
@@ -119,12 +119,12 @@ impl Entry<'_> {
     ///
     /// # Errors
     /// Anything else; the original keeps its default.
-    pub fn word<T: Copy>(&self, words: &[(&str, T)]) -> Result<T, Problem> {
+    pub fn word<T: Copy>(&self, words: &[(&str, T)]) -> Result<T, Box<Problem>> {
         let asked = self.value.trim_end();
         let found = words.iter().find(|(word, _)| word.eq_ignore_ascii_case(asked));
         found.map(|(_, meaning)| *meaning).ok_or_else(|| {
             let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-            self.refused(&format!("expected one of: {}", known.join(", ")))
+            Box::new(self.refused(&format!("expected one of: {}", known.join(", "))))
         })
     }
 
@@ -139,7 +139,7 @@ impl Entry<'_> {
 
 /// The entry on a line that begins at byte `start` of the file; `None` for
 /// comments and empty lines.
-fn entry(line: &str, start: usize) -> Result<Option<Entry<'_>>, Problem> {
+fn entry(line: &str, start: usize) -> Result<Option<Entry<'_>>, Box<Problem>> {
     let body = line.trim_start_matches(is_blank);
     let at = start + line.len() - body.len();
     if body.is_empty() || body.starts_with('#') {
@@ -147,22 +147,26 @@ fn entry(line: &str, start: usize) -> Result<Option<Entry<'_>>, Problem> {
     }
     if line.len() > LINE_BYTES {
         let title = format!("the line is longer than {LINE_BYTES} bytes");
-        return Err(Problem::error(title).at(at..start + line.len(), "saslauthd would cut it"));
+        let problem = Problem::error(title).at(at..start + line.len(), "saslauthd would cut it");
+        return Err(Box::new(problem));
     }
     let is_key = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     let end = body.find(|c| !is_key(c)).unwrap_or(body.len());
     let (key, rest) = body.split_at(end);
     let Some(rest) = rest.strip_prefix(':').filter(|_| !key.is_empty()) else {
-        return Err(Problem::error("this is no line of `key: value`")
-            .at(at + end..at + end + rest.chars().next().map_or(0, char::len_utf8), "expected `:`")
-            .help("a key is followed by a colon at once; a comment begins with #"));
+        let found = at + end..at + end + rest.chars().next().map_or(0, char::len_utf8);
+        let problem = Problem::error("this is no line of `key: value`")
+            .at(found, "expected `:`")
+            .help("a key is followed by a colon at once; a comment begins with #");
+        return Err(Box::new(problem));
     };
     let value = rest.trim_start_matches(is_blank);
     if value.is_empty() {
-        return Err(Problem::error(format!("`{key}` has no value"))
+        let problem = Problem::error(format!("`{key}` has no value"))
             .about(key.to_ascii_lowercase())
             .at(at..at + end, "nothing stands behind the colon")
-            .help("remove the line to have the default"));
+            .help("remove the line to have the default");
+        return Err(Box::new(problem));
     }
     let value_start = start + line.len() - value.len();
     Ok(Some(Entry {
