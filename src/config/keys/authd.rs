@@ -17,8 +17,9 @@ pub(super) const SECTION: Section = Section {
         Key {
             name: "backends",
             kind: Kind::List {
-                expected: "\"store\" and \"pam\", in the order they are asked",
-                words: &["store", "pam"],
+                expected: "backends in the order they are asked: \"store\", \"pam\", \"shadow\", \
+                           \"getpwent\"",
+                words: &["store", "pam", "shadow", "getpwent"],
                 check: |_| Ok(()),
                 set: |config, names| config.auth.backends = names,
             },

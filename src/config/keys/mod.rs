@@ -10,6 +10,7 @@ mod gate;
 mod limits;
 mod log;
 mod pam;
+mod shadow;
 mod store;
 mod tls;
 
@@ -65,6 +66,7 @@ pub static SECTIONS: &[Section] = &[
     authd::SECTION,
     pam::SECTION,
     store::SECTION,
+    shadow::SECTION,
     gate::SECTION,
     gate::LISTENER,
     gate::BACKEND,
