@@ -143,7 +143,7 @@ fn bounds_are_in_order() {
             Kind::Time { min, max, .. } => min < max,
             Kind::Size { min, max, multiple, .. } => min < max && *multiple > 0,
             Kind::Choice(choices) => choices.len() > 1,
-            Kind::Text { .. } | Kind::List { .. } => true,
+            Kind::Text { .. } | Kind::Flag { .. } | Kind::List { .. } => true,
         };
         assert!(is_ordered, "{}", key.name);
     }
