@@ -39,6 +39,8 @@ command openssl                                  openssl              openssl
 command python3                                  python3              python3
 command systemd-analyze                          systemd              systemd
 command readelf                                  binutils             binutils
+command slapd                                    slapd                openldap-servers
+command ldapsearch                               ldap-utils           openldap-clients
 command unshare                                  util-linux           util-linux
 command ps                                       procps               procps-ng
 command ss                                       iproute2             iproute
@@ -198,6 +200,7 @@ disable_at_boot() {
         case "$package" in
             sendmail | sendmail-bin) services="sendmail sm-client" ;;
             cyrus-sasl | sasl2-bin) services=saslauthd ;;
+            slapd | openldap-servers) services=slapd ;;
             *) continue ;;
         esac
         for service in $services; do

@@ -21,6 +21,7 @@ mod problem;
 mod reader;
 mod reading;
 mod rules;
+pub mod saslauthd_conf;
 #[cfg(test)]
 mod tests;
 mod units;
