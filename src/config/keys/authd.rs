@@ -17,6 +17,7 @@ pub(super) const SECTION: Section = Section {
         Key {
             name: "backends",
             kind: Kind::List {
+                least: 1,
                 expected: "backends in the order they are asked: \"store\", \"pam\", \"shadow\", \
                            \"getpwent\"",
                 words: &["store", "pam", "shadow", "getpwent"],
