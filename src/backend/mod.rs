@@ -5,9 +5,13 @@
 //! *unavailable*, never a denial. Layer 3: knows no server and no protocol of a
 //! client; opened by `daemon`, and for its users the store by `cli`.
 
+mod admission;
+mod dial;
 mod hashing;
+pub mod httpform;
 pub mod pam;
 pub mod remote;
+pub mod rimap;
 pub mod sasldb;
 pub mod shadow;
 pub mod store;

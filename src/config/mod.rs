@@ -13,6 +13,7 @@
 mod blank;
 mod file;
 mod forms;
+pub mod httpform_conf;
 pub mod keys;
 mod kind;
 pub mod manual;
@@ -50,6 +51,10 @@ pub struct Config {
     pub pam: backend::pam::Settings,
     /// `[shadow]`
     pub shadow: backend::shadow::Settings,
+    /// `[rimap]`
+    pub rimap: backend::rimap::Settings,
+    /// `[httpform]`
+    pub httpform: backend::httpform::Settings,
     /// `[store]`
     pub store: backend::store::Settings,
     /// `[gate]`, `[[gate.listener]]`, `[[gate.backend]]`

@@ -3,6 +3,8 @@
 //! Called by `reader` when every value has been read on its own. Each rule
 //! speaks up only about values that stand in the file and were good by themselves.
 
+mod servers;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
@@ -22,6 +24,9 @@ pub(super) fn check(reading: &mut Reading) {
         verification_needs_tls,
         paths_apart,
         memory_for_lanes,
+        servers::passwords_stay_private,
+        servers::certificates_need_tls,
+        servers::one_source_of_the_form,
     ];
     for rule in rules {
         let found = rule(reading);
@@ -142,7 +147,11 @@ fn reaches(host: &str, address: SocketAddr) -> bool {
 /// localhost are not looked up.
 #[must_use]
 pub fn is_local(address: &str) -> bool {
-    split_address(address).is_ok_and(|(host, _)| is_loopback(host) || is_unspecified(host))
+    split_address(address).is_ok_and(|(host, _)| is_local_host(host))
+}
+
+fn is_local_host(host: &str) -> bool {
+    is_loopback(host) || is_unspecified(host)
 }
 
 fn is_loopback(host: &str) -> bool {

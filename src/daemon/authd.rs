@@ -17,10 +17,12 @@ use self::panel::{Panel, Respawn};
 use super::service;
 use super::signals::Signals;
 use crate::auth::{Authenticator, NoBackend, TagKey};
+use crate::backend::httpform::HttpFormError;
 use crate::backend::pam::{Helper, HelperError};
+use crate::backend::rimap::RimapError;
 use crate::backend::shadow::AccountsError;
 use crate::backend::store::StoreError;
-use crate::config::Config;
+use crate::config::{Config, Problems};
 use crate::listen::{ListenError, UnixSocket, UnixSocketOptions};
 use crate::ops::systemd::InheritedSockets;
 use crate::server::saslauthd::Server;
@@ -55,6 +57,15 @@ pub enum StartError {
     /// The accounts of this host.
     #[error(transparent)]
     Accounts(#[from] AccountsError),
+    /// The IMAP server.
+    #[error(transparent)]
+    Rimap(#[from] RimapError),
+    /// The web application.
+    #[error(transparent)]
+    HttpForm(#[from] HttpFormError),
+    /// The original's file.
+    #[error("{0}")]
+    SaslauthdConf(Problems),
     /// The PAM helper.
     #[error(transparent)]
     Helper(#[from] HelperError),

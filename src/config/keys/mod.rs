@@ -8,9 +8,11 @@
 mod authd;
 mod cache;
 mod gate;
+mod httpform;
 mod limits;
 mod log;
 mod pam;
+mod rimap;
 mod shadow;
 mod store;
 mod tls;
@@ -69,6 +71,8 @@ pub static SECTIONS: &[Section] = &[
     pam::SECTION,
     store::SECTION,
     shadow::SECTION,
+    rimap::SECTION,
+    httpform::SECTION,
     gate::SECTION,
     gate::LISTENER,
     gate::BACKEND,

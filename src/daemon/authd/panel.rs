@@ -8,10 +8,12 @@ use std::sync::Arc;
 
 use super::StartError;
 use crate::auth::Verify;
+use crate::backend::httpform::{self, HttpForm};
 use crate::backend::pam::{self, Helper, HelperOptions, Pam, Reach};
+use crate::backend::rimap::{self, Rimap};
 use crate::backend::shadow::{self, Accounts, Database};
 use crate::backend::store::{self, PasswordStore};
-use crate::config::Config;
+use crate::config::{Config, httpform_conf};
 
 const PAM: &str = "pam";
 
@@ -42,6 +44,8 @@ enum Wanted {
     Store(store::Settings),
     Pam(pam::Settings),
     Accounts(Database, shadow::Settings),
+    Rimap(rimap::Settings),
+    HttpForm(httpform::Settings),
 }
 
 /// What opening a backend needs beside its settings.
@@ -105,6 +109,8 @@ impl Wanted {
             "store" => Ok(Self::Store(config.store.clone())),
             PAM => Ok(Self::Pam(config.pam.clone())),
             "shadow" => Ok(Self::Accounts(Database::Shadow, config.shadow.clone())),
+            "rimap" => Ok(Self::Rimap(config.rimap.clone())),
+            "httpform" => Ok(Self::HttpForm(httpform_settings(config)?)),
             "getpwent" => Ok(Self::Accounts(Database::Passwd, config.shadow.clone())),
             _ => Err(StartError::NoBackend(name.to_owned())),
         }
@@ -114,9 +120,21 @@ impl Wanted {
         Ok(match self {
             Self::Store(settings) => PasswordStore::start(settings)?,
             Self::Pam(settings) => Pam::connect(settings.clone(), means.reach(settings)?),
+            Self::Rimap(settings) => Rimap::open(settings.clone())?,
+            Self::HttpForm(settings) => HttpForm::open(settings.clone())?,
             Self::Accounts(database, settings) => Accounts::start(*database, settings)?,
         })
     }
+}
+
+/// With what the original's file says, where it is to say it.
+fn httpform_settings(config: &Config) -> Result<httpform::Settings, StartError> {
+    let mut settings = config.httpform.clone();
+    if let Some(path) = &settings.config {
+        let (target, form) = httpform_conf::read(path).map_err(StartError::SaslauthdConf)?;
+        settings = httpform::Settings { target: Some(target), form, ..settings };
+    }
+    Ok(settings)
 }
 
 impl Means<'_> {
