@@ -32,6 +32,8 @@ pub(super) fn config(fqdn: &str) -> Config {
             lanes: 0,
             hash_threads: 0,
             max_waiting: 0,
+            policy: backend::store::Policy { min_length: 0, min_score: 4 },
+            scram: backend::store::Scram::Made,
         },
         gate: gate(fqdn),
         tls: None,

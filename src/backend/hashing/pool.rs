@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 
 use super::argon2id::{Cost, HashError, Hasher, Verifier};
 use super::crypt::{CryptError, CryptHash};
+use super::foreign::ForeignHash;
 use crate::base::Secret;
 
 /// Threads that hash.
@@ -49,7 +50,27 @@ impl Worker<'_> {
         self.hasher.matches(verifier, password)
     }
 
-    #[allow(dead_code, reason = "shadow, store imports and ldap come next")]
+    /// Computes one hash that we would not make; see [`ForeignHash::matches`].
+    pub(in crate::backend) fn matches_foreign(
+        &mut self,
+        hash: &ForeignHash,
+        password: &Secret,
+    ) -> Result<bool, CryptError> {
+        self.hashes.fetch_add(1, Ordering::Relaxed);
+        hash.matches(password)
+    }
+
+    /// Makes the hash of a new password; see [`Hasher::verifier`].
+    pub(in crate::backend) fn verifier(
+        &mut self,
+        cost: Cost,
+        password: &Secret,
+    ) -> Result<String, HashError> {
+        self.hashes.fetch_add(1, Ordering::Relaxed);
+        self.hasher.verifier(cost, password)
+    }
+
+    #[allow(dead_code, reason = "the shadow file comes next")]
     /// Computes one hash of crypt(3); see [`CryptHash::matches`].
     pub(in crate::backend) fn matches_crypt(
         &mut self,
