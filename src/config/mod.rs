@@ -42,7 +42,7 @@ pub struct Config {
     pub authd_user: Option<String>,
     /// `gate.user`: the same for the gate.
     pub gate_user: Option<String>,
-    /// `[authd]`: judging attempts.
+    /// `[authd]`, `[cache]`: judging attempts.
     pub auth: auth::Settings,
     /// `[authd]`: the saslauthd socket.
     pub saslauthd: server::saslauthd::Settings,

@@ -12,8 +12,8 @@
 //! ```
 //!
 //! Not for: rules about names (`base::Identity`), the floor on refusals and the
-//! log event (`auth`, `server`), files of Cyrus (a sasldb2 is recognised only to
-//! say what to do with it). Called by `daemon` and `cli`.
+//! log event (`auth`, `server`), files of Cyrus (`backend::sasldb`; a sasldb2 is
+//! recognised only to say what to do with it). Called by `daemon` and `cli`.
 //!
 //! | file | what |
 //! |---|---|
@@ -26,7 +26,6 @@
 //! | `keeper` | the background thread |
 //! | `creation`, `file` | a new store; whose it is and who else can get at it |
 //! | `schema` | tables and pragmas |
-//! | `sasldb2` | recognises a file of Cyrus |
 
 mod admin;
 mod app_admin;
@@ -40,7 +39,6 @@ mod lookup;
 mod password;
 mod policy;
 mod record;
-mod sasldb2;
 mod schema;
 mod scope;
 mod settings;

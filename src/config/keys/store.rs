@@ -111,6 +111,7 @@ pub(super) const SECTION: Section = Section {
         Key {
             name: "verifiers",
             kind: Kind::List {
+                least: 1,
                 expected: "\"argon2id\" and \"scram-sha-256\"",
                 words: &["argon2id", "scram-sha-256"],
                 check: |_| Ok(()),
