@@ -15,7 +15,6 @@
 //! | `pool` | bounded threads and a bounded queue |
 
 mod argon2id;
-#[allow(dead_code, reason = "the shadow file comes next")]
 mod crypt;
 mod foreign;
 mod pool;
@@ -24,7 +23,6 @@ mod salted;
 pub(in crate::backend) mod scram;
 
 pub(in crate::backend) use argon2id::{Cost, HashError, Hasher, Verifier};
-#[allow(unused_imports, reason = "the shadow file comes next")]
 pub(in crate::backend) use crypt::{CryptError, CryptHash};
 pub(in crate::backend) use foreign::ForeignHash;
 pub(in crate::backend) use pool::{HashPool, Refused, Worker};

@@ -70,7 +70,6 @@ impl Worker<'_> {
         self.hasher.verifier(cost, password)
     }
 
-    #[allow(dead_code, reason = "the shadow file comes next")]
     /// Computes one hash of crypt(3); see [`CryptHash::matches`].
     pub(in crate::backend) fn matches_crypt(
         &mut self,
