@@ -18,8 +18,8 @@ pub(super) const SECTION: Section = Section {
             name: "backends",
             kind: Kind::List {
                 least: 1,
-                expected: "\"store\" and \"pam\", in the order they are asked",
-                words: &["store", "pam"],
+                expected: "names of backends, in the order they are asked",
+                words: &["store", "pam", "sasldb"],
                 check: |_| Ok(()),
                 set: |config, names| config.auth.backends = names,
             },

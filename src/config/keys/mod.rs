@@ -11,6 +11,7 @@ mod gate;
 mod limits;
 mod log;
 mod pam;
+mod sasldb;
 mod store;
 mod tls;
 
@@ -67,6 +68,7 @@ pub static SECTIONS: &[Section] = &[
     cache::SECTION,
     pam::SECTION,
     store::SECTION,
+    sasldb::SECTION,
     gate::SECTION,
     gate::LISTENER,
     gate::BACKEND,

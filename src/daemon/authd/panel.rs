@@ -9,8 +9,10 @@ use std::sync::Arc;
 use super::StartError;
 use crate::auth::Verify;
 use crate::backend::pam::{self, Helper, HelperOptions, Pam, Reach};
+use crate::backend::sasldb::{self, HostNames, Sasldb};
 use crate::backend::store::{self, PasswordStore};
 use crate::config::Config;
+use crate::sys::host;
 
 const PAM: &str = "pam";
 
@@ -40,6 +42,7 @@ struct Seat {
 enum Wanted {
     Store(store::Settings),
     Pam(pam::Settings),
+    Sasldb(sasldb::Settings),
 }
 
 /// What opening a backend needs beside its settings.
@@ -102,6 +105,7 @@ impl Wanted {
         match name {
             "store" => Ok(Self::Store(config.store.clone())),
             PAM => Ok(Self::Pam(config.pam.clone())),
+            "sasldb" => Ok(Self::Sasldb(config.sasldb.clone())),
             _ => Err(StartError::NoBackend(name.to_owned())),
         }
     }
@@ -110,6 +114,9 @@ impl Wanted {
         Ok(match self {
             Self::Store(settings) => PasswordStore::start(settings)?,
             Self::Pam(settings) => Pam::connect(settings.clone(), means.reach(settings)?),
+            Self::Sasldb(settings) => {
+                Sasldb::open(settings, HostNames { name: host::name(), fqdn: host::fqdn() })?
+            }
         })
     }
 }
