@@ -55,10 +55,6 @@ pub(super) struct Watched {
 impl Watched {
     /// Reads the file for the first time. Where that fails, each question tries again.
     pub(super) fn open(settings: &Settings, sealer: Sealer) -> Self {
-        let places = match &settings.path {
-            Some(path) => vec![path.clone()],
-            None => DEFAULT_PATHS.iter().map(PathBuf::from).collect(),
-        };
         let nothing = Held {
             stamp: None,
             number: 0,
@@ -68,7 +64,7 @@ impl Watched {
             table: Err(SasldbError::Missing { path: PathBuf::new() }),
         };
         let watched = Self {
-            places,
+            places: settings.places(),
             max_bytes: settings.max_bytes,
             sealer,
             fingerprints: RandomState::new(),
@@ -243,9 +239,6 @@ fn report(before: &Held, now: &Held) {
         }
     }
 }
-
-/// Where Debian and Fedora have theirs.
-const DEFAULT_PATHS: &[&str] = &["/etc/sasldb2", "/etc/sasl2/sasldb2"];
 
 /// Largest file in bytes that is read without a thread of its own.
 const SMALL: u64 = 64 << 10;

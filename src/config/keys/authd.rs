@@ -26,7 +26,8 @@ pub(super) const SECTION: Section = Section {
             default: Some("[\"pam\"]"),
             text: "Who is asked, in this order. A backend that does not know the user passes on to \
                    the next; one that knows the user decides. Put \"store\" in front to manage mail \
-                   users with saslpasswd2 beside the accounts of the host.",
+                   users with saslpasswd2 beside the accounts of the host. \"sasldb\" asks the \
+                   database of Cyrus SASL as it is.",
         },
         Key {
             name: "socket",
