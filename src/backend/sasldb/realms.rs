@@ -8,10 +8,11 @@
 //! |---|---|
 //! | no realm | `alice` in the default realm, in `gethostname()`, in the full name of the host |
 //! | no realm, and the default realm is the host's full name | `alice` in `gethostname()`, in the full name |
-//! | `example.org` | `alice` in `example.org`; `alice@example.org` in `gethostname()`, in the full name |
+//! | `example.org` in the login (Exim) | `alice@example.org` in `gethostname()`, in the full name; `alice` in `example.org` |
+//! | `example.org` in the realm field | `alice` in `example.org` |
 //!
-//! The last is the user of a client that does not split names (Exim): the
-//! original found `alice@example.org` under the realm of the host.
+//! The original does not split logins: it finds `alice@example.org` under the
+//! realm of the host, and nowhere else.
 
 use super::table::{Seal, Table};
 use crate::auth::RealmSource;
@@ -39,7 +40,8 @@ impl HostNames {
         let of_host =
             |user: &str| table.find(user, &self.name).or_else(|| table.find(user, &self.fqdn));
         match source {
-            RealmSource::Claim => in_realm().or_else(|| of_host(&identity.to_string())),
+            RealmSource::Claim => in_realm(),
+            RealmSource::Login => of_host(&identity.to_string()).or_else(in_realm),
             RealmSource::Default if realm == self.fqdn => of_host(user),
             RealmSource::Default => in_realm().or_else(|| of_host(user)),
         }

@@ -123,7 +123,7 @@ impl Verify for Sasldb {
         let held = self.file.look().ok()?;
         let table = held.table.as_ref().ok()?;
         let mut digest = DefaultHasher::new();
-        for source in [RealmSource::Claim, RealmSource::Default] {
+        for source in [RealmSource::Claim, RealmSource::Login, RealmSource::Default] {
             self.host.find(table, identity, source).hash(&mut digest);
         }
         Some(Grounds(digest.finish()))

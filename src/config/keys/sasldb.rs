@@ -9,8 +9,8 @@ pub(super) const SECTION: Section = Section {
     text: "The \"sasldb\" backend: the users and passwords that Cyrus's saslpasswd2 writes, read in \
            place and never written. A change is seen by the next login. A login without a realm \
            is looked for in authd.default_realm, in the name of the host as gethostname tells it, \
-           and in its full name. authd must be able to read the file: on Debian make its account \
-           a member of the group sasl. While the file is missing or cannot be read, its users are \
+           and in its full name. authd must be able to read the file: on Debian its group sasl \
+           may, on Fedora type \"chgrp saslauth /etc/sasl2/sasldb2\" once. While the file is missing or cannot be read, its users are \
            unavailable, and the log says why.",
     keys: &[
         Key {

@@ -208,8 +208,12 @@ fn a_login_without_a_realm_is_found_where_saslpasswd2_put_it() {
     assert!(is_accepted(&ask_default("host", "example.org", "host")));
     // Who names a realm means it; but a client may not have split the name.
     assert!(matches!(world.ask("host", "example.org", "host"), Answer::Unknown));
-    assert!(is_accepted(&world.ask("carol", "example.org", "whole")));
-    assert!(matches!(world.ask("carol", "example.com", "whole"), Answer::Unknown));
+    assert!(matches!(world.ask("carol", "example.org", "whole"), Answer::Unknown));
+    let ask_login =
+        |user, realm, password| ask(&world.backend, user, realm, password, RealmSource::Login);
+    assert!(is_accepted(&ask_login("carol", "example.org", "whole")));
+    assert!(is_accepted(&ask_login("mail", "example.org", "own")));
+    assert!(matches!(ask_login("carol", "example.com", "whole"), Answer::Unknown));
 }
 
 #[test]
