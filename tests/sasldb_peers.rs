@@ -84,7 +84,7 @@ fn what_saslpasswd2_does_is_followed_step_by_step() {
         set(&file, &user, "example.org", &password);
         expected.insert(password_key(&user, "example.org"), password.into_bytes());
         if round % 7 == 6 {
-            let gone = format!("user{}", round % 40 - 3);
+            let gone = format!("user{}", (round - 3) % 40);
             saslpasswd2(&file, &["-d", "-u", "example.org", &gone], "").expect_success();
             expected.remove(&password_key(&gone, "example.org"));
         }
