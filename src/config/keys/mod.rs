@@ -12,6 +12,7 @@ mod limits;
 mod log;
 mod pam;
 mod sasldb;
+mod shadow;
 mod store;
 mod tls;
 
@@ -69,6 +70,7 @@ pub static SECTIONS: &[Section] = &[
     pam::SECTION,
     store::SECTION,
     sasldb::SECTION,
+    shadow::SECTION,
     gate::SECTION,
     gate::LISTENER,
     gate::BACKEND,

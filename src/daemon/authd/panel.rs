@@ -10,6 +10,7 @@ use super::StartError;
 use crate::auth::Verify;
 use crate::backend::pam::{self, Helper, HelperOptions, Pam, Reach};
 use crate::backend::sasldb::{self, HostNames, Sasldb};
+use crate::backend::shadow::{self, Accounts, Database};
 use crate::backend::store::{self, PasswordStore};
 use crate::config::Config;
 use crate::sys::host;
@@ -43,6 +44,7 @@ enum Wanted {
     Store(store::Settings),
     Pam(pam::Settings),
     Sasldb(sasldb::Settings),
+    Accounts(Database, shadow::Settings),
 }
 
 /// What opening a backend needs beside its settings.
@@ -106,6 +108,8 @@ impl Wanted {
             "store" => Ok(Self::Store(config.store.clone())),
             PAM => Ok(Self::Pam(config.pam.clone())),
             "sasldb" => Ok(Self::Sasldb(config.sasldb.clone())),
+            "shadow" => Ok(Self::Accounts(Database::Shadow, config.shadow.clone())),
+            "getpwent" => Ok(Self::Accounts(Database::Passwd, config.shadow.clone())),
             _ => Err(StartError::NoBackend(name.to_owned())),
         }
     }
@@ -117,6 +121,7 @@ impl Wanted {
             Self::Sasldb(settings) => {
                 Sasldb::open(settings, HostNames { name: host::name(), fqdn: host::fqdn() })?
             }
+            Self::Accounts(database, settings) => Accounts::start(*database, settings)?,
         })
     }
 }

@@ -194,7 +194,7 @@ pub(crate) fn treats_long_passwords_as_it_is_documented(kind: Kind) {
         match kind {
             Kind::Original | Kind::OriginalSasldb => assert_eq!(reply, b"\0\x03NO "),
             Kind::Store | Kind::Pam | Kind::Sasldb => {
-                assert_eq!(reply, kind.refusal(), "{length} bytes")
+                assert_eq!(reply, kind.refusal(), "{length} bytes");
             }
         }
     }
