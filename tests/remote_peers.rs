@@ -21,7 +21,6 @@ use support::saslauthd::{read_reply, request};
 
 const RIGHT: &str = "s3cret-Zauberwort";
 const WRONG: &str = "wr0ng-Zauberwort";
-const OK: &[u8] = b"\0\x02OK";
 const NO: &[u8] = b"\0\x02NO";
 
 /// A saslauthd, ours or the original, in a directory of its own.

@@ -13,6 +13,7 @@ mod limits;
 mod log;
 mod pam;
 mod rimap;
+mod sasldb;
 mod shadow;
 mod store;
 mod tls;
@@ -70,6 +71,7 @@ pub static SECTIONS: &[Section] = &[
     cache::SECTION,
     pam::SECTION,
     store::SECTION,
+    sasldb::SECTION,
     shadow::SECTION,
     rimap::SECTION,
     httpform::SECTION,

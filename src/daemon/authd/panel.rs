@@ -11,9 +11,11 @@ use crate::auth::Verify;
 use crate::backend::httpform::{self, HttpForm};
 use crate::backend::pam::{self, Helper, HelperOptions, Pam, Reach};
 use crate::backend::rimap::{self, Rimap};
+use crate::backend::sasldb::{self, HostNames, Sasldb};
 use crate::backend::shadow::{self, Accounts, Database};
 use crate::backend::store::{self, PasswordStore};
 use crate::config::{Config, httpform_conf};
+use crate::sys::host;
 
 const PAM: &str = "pam";
 
@@ -43,6 +45,7 @@ struct Seat {
 enum Wanted {
     Store(store::Settings),
     Pam(pam::Settings),
+    Sasldb(sasldb::Settings),
     Accounts(Database, shadow::Settings),
     Rimap(rimap::Settings),
     HttpForm(httpform::Settings),
@@ -108,6 +111,7 @@ impl Wanted {
         match name {
             "store" => Ok(Self::Store(config.store.clone())),
             PAM => Ok(Self::Pam(config.pam.clone())),
+            "sasldb" => Ok(Self::Sasldb(config.sasldb.clone())),
             "shadow" => Ok(Self::Accounts(Database::Shadow, config.shadow.clone())),
             "rimap" => Ok(Self::Rimap(config.rimap.clone())),
             "httpform" => Ok(Self::HttpForm(httpform_settings(config)?)),
@@ -122,6 +126,9 @@ impl Wanted {
             Self::Pam(settings) => Pam::connect(settings.clone(), means.reach(settings)?),
             Self::Rimap(settings) => Rimap::open(settings.clone())?,
             Self::HttpForm(settings) => HttpForm::open(settings.clone())?,
+            Self::Sasldb(settings) => {
+                Sasldb::open(settings, HostNames { name: host::name(), fqdn: host::fqdn() })?
+            }
             Self::Accounts(database, settings) => Accounts::start(*database, settings)?,
         })
     }
