@@ -253,7 +253,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
 }
 
 /// Runs the service until it is told to stop. `read` reads the configuration
-/// again, and gives its problems as text.
+/// again, and gives its problems as text; `ready` is called once it serves.
 ///
 /// # Errors
 /// [`StartError`].
@@ -261,6 +261,7 @@ pub async fn run(
     config: &Config,
     prepared: Prepared,
     read: impl Fn() -> Result<Config, String>,
+    ready: impl FnOnce(),
 ) -> Result<(), StartError> {
     let signals = Signals::install().map_err(StartError::Signals)?;
     let stop = CancellationToken::new();
@@ -268,6 +269,7 @@ pub async fn run(
     // The words of the original, which scripts wait for.
     tracing::info!("listening on socket: {}", running.place());
     tracing::info!("asking {}", config.auth.backends.join(", "));
+    ready();
     let reload = |config: &Config| running.reload(config).map_err(|error| error.to_string());
     service::live(signals, &stop, read, reload).await;
     running.drain(DRAIN).await;

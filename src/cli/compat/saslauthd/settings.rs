@@ -1,0 +1,147 @@
+//! From flags to a configuration: flags win, the file gives the rest.
+//!
+//! Called at start and at every reload. What has no meaning any more is
+//! accepted and said, as a note for the log.
+
+use super::flags::Flags;
+use super::mechanisms::{self, Mechanism};
+use crate::config::Config;
+
+/// A configuration, and what the administrator should know about the flags.
+#[derive(Debug, PartialEq)]
+pub(super) struct Settled {
+    pub(super) config: Config,
+    /// Lines for the log.
+    pub(super) notes: Vec<String>,
+}
+
+/// Applies `flags` to what the file says.
+///
+/// # Errors
+/// The text of the original: an unknown mechanism, or one that lacks its option.
+pub(super) fn settle(flags: &Flags, file: Config) -> Result<Settled, String> {
+    let chosen = chosen(flags)?;
+    let mut settled = Settled { config: file, notes: Vec::new() };
+    settled.config.auth.backends = flags.mechanisms.clone();
+    if let Some(directory) = &flags.directory {
+        settled.config.saslauthd.socket = directory.join("mux");
+    }
+    for mechanism in &chosen {
+        settled.take(flags, mechanism)?;
+    }
+    settled.stay_root_for(&chosen);
+    settled.count(flags);
+    if flags.is_without_accept_lock {
+        settled.note("-l: there is no accept lock that it could turn off");
+    }
+    if flags.is_verbose {
+        settled.config.log.level = crate::ops::log::Level::Debug;
+    }
+    Ok(settled)
+}
+
+fn chosen(flags: &Flags) -> Result<Vec<&'static Mechanism>, String> {
+    let find = |name: &String| {
+        mechanisms::find(name).ok_or_else(|| format!("unknown authentication mechanism: {name}"))
+    };
+    flags.mechanisms.iter().map(find).collect()
+}
+
+impl Settled {
+    fn note(&mut self, text: impl Into<String>) {
+        self.notes.push(text.into());
+    }
+
+    fn take(&mut self, flags: &Flags, mechanism: &Mechanism) -> Result<(), String> {
+        if flags.joins_realm {
+            mechanism.join_realm(&mut self.config);
+        }
+        if let Some(option) = &flags.option {
+            let note = mechanism.apply(option, &mut self.config).map_err(|why| {
+                format!("failed to initialize mechanism {}: {why}", mechanism.name)
+            })?;
+            self.notes.extend(note);
+        }
+        Ok(())
+    }
+
+    /// A mechanism that reads what only root may read would fail for all users.
+    fn stay_root_for(&mut self, chosen: &[&Mechanism]) {
+        let Some(needy) = chosen.iter().find(|mechanism| mechanism.needs_root) else { return };
+        if let Some(user) = self.config.authd_user.take() {
+            let name = needy.name;
+            self.note(format!(
+                "-a {name} reads what only root may read: authd.user {user} is ignored"
+            ));
+        }
+    }
+
+    /// `-n`: there is no pool that it could be the size of. Its nearest meaning
+    /// is how many PAM conversations may run at once; fewer than usual would
+    /// only bring back the waiting.
+    fn count(&mut self, flags: &Flags) {
+        let Some(wanted) = flags.processes else { return };
+        let usual = self.config.pam.max_workers;
+        let wanted_workers = usize::try_from(wanted).unwrap_or(usize::MAX).min(MOST_WORKERS);
+        self.config.pam.max_workers = usual.max(wanted_workers);
+        let workers = self.config.pam.max_workers;
+        self.note(format!(
+            "-n {wanted}: there is no fixed pool of processes; up to {workers} PAM workers are \
+             started when they are needed (pam.max_workers)"
+        ));
+    }
+}
+
+/// As the key `pam.max_workers` has it.
+const MOST_WORKERS: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+    use std::path::PathBuf;
+
+    use super::super::flags::{self, Wish};
+    use super::*;
+    use crate::backend::pam::UserForm;
+
+    fn settled(line: &str) -> Result<Settled, String> {
+        let words = line.split_whitespace().map(OsString::from).collect();
+        let Ok(Wish::Serve(flags)) = flags::parse("saslauthd", words) else { panic!("{line}") };
+        settle(&flags, Config::with_defaults("mx.example.org"))
+    }
+
+    #[test]
+    fn flags_win_and_the_file_gives_the_rest() {
+        let usual = Config::with_defaults("mx.example.org");
+        let plain = settled("-a pam").unwrap();
+        assert_eq!(plain, Settled { config: usual.clone(), notes: Vec::new() });
+        let config = settled("-a store,pam -m /srv/sasl -r -V").unwrap().config;
+        assert_eq!(config.auth.backends, ["store", "pam"]);
+        assert_eq!(config.saslauthd.socket, PathBuf::from("/srv/sasl/mux"));
+        assert_eq!(config.pam.user, UserForm::Claimed);
+        assert_eq!(config.store, usual.store);
+    }
+
+    #[test]
+    fn a_number_of_processes_never_makes_fewer_workers() {
+        let usual = Config::with_defaults("mx.example.org").pam.max_workers;
+        for (given, workers) in [("5", usual), ("0", usual), ("500", 500), ("99999", 1024)] {
+            let settled = settled(&format!("-a pam -n {given}")).unwrap();
+            assert_eq!(settled.config.pam.max_workers, workers, "-n {given}");
+            assert_eq!(settled.notes.len(), 1);
+            assert!(settled.notes[0].starts_with(&format!("-n {given}: ")), "{:?}", settled.notes);
+        }
+    }
+
+    #[test]
+    fn what_has_no_meaning_is_said_once() {
+        let notes = settled("-a pam -l -O x").unwrap().notes;
+        assert_eq!(notes.len(), 2, "{notes:?}");
+    }
+
+    #[test]
+    fn an_unknown_mechanism_is_named_as_by_the_original() {
+        let error = settled("-a pam,nosuch").unwrap_err();
+        assert_eq!(error, "unknown authentication mechanism: nosuch");
+    }
+}
