@@ -97,10 +97,6 @@ impl Lab {
         let ended = process::run(&mut command, b"");
         assert!(!ended.stderr.contains("never:"), "{script}\n{}{}", ended.stdout, ended.stderr);
         assert!(!ended.stderr.contains("mount:"), "{}", ended.stderr);
-        if !ended.stderr.is_empty() {
-            // Shown where the test is lost.
-            eprintln!("{}", ended.stderr);
-        }
         ended.stdout
     }
 

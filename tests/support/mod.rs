@@ -9,6 +9,8 @@
     reason = "each test program uses a part of it, and a test that cannot go on fails"
 )]
 
+pub(crate) mod activation;
+pub(crate) mod clients;
 pub(crate) mod dialogue;
 pub(crate) mod face;
 pub(crate) mod fake_authd;

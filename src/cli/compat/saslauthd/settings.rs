@@ -3,6 +3,8 @@
 //! Called at start and at every reload. What has no meaning any more is
 //! accepted and said, as a note for the log.
 
+use std::time::Duration;
+
 use super::flags::Flags;
 use super::mechanisms::{self, Mechanism};
 use crate::config::Config;
@@ -31,6 +33,7 @@ pub(super) fn settle(flags: &Flags, file: Config) -> Result<Settled, String> {
     }
     settled.stay_root_for(&chosen);
     settled.count(flags);
+    settled.remember(flags);
     if flags.is_without_accept_lock {
         settled.note("-l: there is no accept lock that it could turn off");
     }
@@ -90,10 +93,40 @@ impl Settled {
              started when they are needed (pam.max_workers)"
         ));
     }
+
+    /// `-c`, `-s`, `-t`: the cache. Without `-t` it holds as long as the file says, which is
+    /// minutes: eight hours, as there, is how long an old password would stay good with PAM.
+    fn remember(&mut self, flags: &Flags) {
+        let cache = &mut self.config.auth.cache;
+        cache.enabled |= flags.is_caching;
+        if let Some(kib) = flags.cache_kib {
+            let bytes = u64::try_from(kib).unwrap_or(u64::MAX).saturating_mul(1024);
+            let entries = usize::try_from(bytes / BUCKET_BYTES).unwrap_or(usize::MAX);
+            cache.size = entries.clamp(1, MOST_ENTRIES);
+        }
+        if let Some(seconds) = flags.cache_seconds {
+            let wanted = match u64::try_from(seconds) {
+                Ok(seconds) => Duration::from_secs(seconds),
+                // For ever, as the original takes it.
+                Err(_) => Duration::MAX,
+            };
+            cache.ttl = wanted.min(LONGEST);
+            if wanted > LONGEST {
+                self.note(format!("-t {seconds}: logins are remembered for a day at most"));
+            }
+        }
+    }
 }
 
 /// As the key `pam.max_workers` has it.
 const MOST_WORKERS: usize = 1024;
+
+/// What a login takes in the original's table; `-s` counts in KiB of those.
+const BUCKET_BYTES: u64 = 96;
+
+/// As the keys `cache.size` and `cache.ttl` have it.
+const MOST_ENTRIES: usize = 10_000_000;
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 #[cfg(test)]
 mod tests {
@@ -131,6 +164,18 @@ mod tests {
             assert_eq!(settled.notes.len(), 1);
             assert!(settled.notes[0].starts_with(&format!("-n {given}: ")), "{:?}", settled.notes);
         }
+    }
+
+    #[test]
+    fn the_cache_is_as_large_and_as_old_as_that_of_the_original() {
+        let cache = |line: &str| settled(line).unwrap().config.auth.cache;
+        assert!(!cache("-a pam -s 1024 -t 60").enabled);
+        assert!(cache("-a pam -c").enabled);
+        assert_eq!(cache("-a pam -c -s 96 -t 60").size, 1024);
+        assert_eq!(cache("-a pam -c -s -1").size, MOST_ENTRIES);
+        assert_eq!(cache("-a pam -c -t 60").ttl, Duration::from_secs(60));
+        assert_eq!(cache("-a pam -c -t -5").ttl, LONGEST);
+        assert_eq!(settled("-a pam -c -t 90000").unwrap().notes.len(), 1);
     }
 
     #[test]
