@@ -230,9 +230,7 @@ impl Pam {
             (UserForm::Local, _) | (UserForm::Claimed, RealmSource::Default) => {
                 attempt.identity.user().to_owned()
             }
-            (UserForm::Full, _) | (UserForm::Claimed, RealmSource::Claim) => {
-                attempt.identity.to_string()
-            }
+            (UserForm::Full | UserForm::Claimed, _) => attempt.identity.to_string(),
         }
     }
 

@@ -15,8 +15,9 @@ pub(super) struct Mechanism {
     pub(super) name: &'static str,
     /// What `-O` means.
     option: Meaning,
-    /// Makes `user@realm` of a login whose realm was named: `-r`.
-    join: fn(&mut Config),
+    /// Makes `user@realm` of a login whose realm was named: `-r`. `None`: it knows realms
+    /// anyway, or has no names with one.
+    join: Option<fn(&mut Config)>,
     /// Whether it reads what only root (or group shadow) may read.
     pub(super) needs_root: bool,
 }
@@ -29,13 +30,15 @@ enum Meaning {
 
 /// All of them.
 pub(super) const TABLE: &[Mechanism] = &[
+    Mechanism { name: "getpwent", option: Meaning::Ignored, join: None, needs_root: true },
     Mechanism {
         name: "pam",
         option: Meaning::Ignored,
-        join: |config| config.pam.user = UserForm::Claimed,
+        join: Some(|config| config.pam.user = UserForm::Claimed),
         needs_root: false,
     },
-    Mechanism { name: "store", option: Meaning::Ignored, join: |_| {}, needs_root: false },
+    Mechanism { name: "shadow", option: Meaning::Ignored, join: None, needs_root: true },
+    Mechanism { name: "store", option: Meaning::Ignored, join: None, needs_root: false },
 ];
 
 /// The mechanism called `name`.
@@ -65,8 +68,10 @@ impl Mechanism {
         }
     }
 
-    /// What `-r` does.
+    /// What `-r` does: joins the realm where names are without one, and never doubles it.
     pub(super) fn join_realm(&self, config: &mut Config) {
-        (self.join)(config);
+        if let Some(join) = self.join {
+            join(config);
+        }
     }
 }
