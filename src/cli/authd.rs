@@ -4,10 +4,10 @@
 //! before the runtime starts its threads. Exit codes: 0, 2 where another
 //! instance has the socket (as saslauthd), 78 configuration, else 1.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::{ConfigSource, failed, keep_memory_private};
+use super::{ConfigSource, failed, keep_memory_private, runtime};
 use crate::config::Config;
 use crate::daemon::authd::{self, StartError};
 use crate::listen::ListenError;
@@ -54,7 +54,7 @@ pub(super) fn run(args: &Args, config: &ConfigSource) -> ExitCode {
         let config = config.load().map_err(|problems| problems.to_string())?;
         Ok(args.applied_to(config))
     };
-    match serve(&settings, read, || {}) {
+    match serve(&settings, config.path(), read, || {}) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             let code = failed("saslgate authd", &failure);
@@ -80,13 +80,14 @@ impl Failure {
     }
 }
 
-/// Serves in this process until a signal ends it; `read` reads the configuration again, and
-/// `ready` is called once requests are answered. The log has been started, threads have not.
+/// Serves in this process until a signal ends it; `read` reads the configuration again, which is
+/// in `file`, and `ready` is called once requests are answered. The log has been started, threads have not.
 ///
 /// # Errors
 /// See [`Failure`]; `ready` was not called then.
 pub(super) fn serve(
     settings: &Config,
+    file: &Path,
     read: impl Fn() -> Result<Config, String>,
     ready: impl FnOnce(),
 ) -> Result<(), Failure> {
@@ -95,8 +96,8 @@ pub(super) fn serve(
     let prepared = authd::prepare(settings, &mut inherited).map_err(Failure::Start)?;
     // After them too: a change of the uid makes the process dumpable again.
     keep_memory_private();
-    let runtime = tokio::runtime::Runtime::new().map_err(Failure::Runtime)?;
-    runtime.block_on(authd::run(settings, prepared, read, ready)).map_err(Failure::Start)
+    let runtime = runtime().map_err(Failure::Runtime)?;
+    runtime.block_on(authd::run(settings, prepared, file, read, ready)).map_err(Failure::Start)
 }
 
 #[cfg(test)]

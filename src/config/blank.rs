@@ -17,6 +17,7 @@ use crate::{auth, backend, gate, ops, server};
 pub(super) fn config(fqdn: &str) -> Config {
     Config {
         authd_user: None,
+        authd_watch_config: false,
         gate_user: None,
         auth: auth::Settings {
             backends: Vec::new(),

@@ -223,7 +223,7 @@ impl<'a> Service<'a> {
             }
             Ok(config)
         };
-        let outcome = authd::serve(&self.config, read, ready);
+        let outcome = authd::serve(&self.config, self.source.path(), read, ready);
         if outcome.is_ok() {
             tracing::info!("master exited: {}", std::process::id());
         }
