@@ -30,6 +30,7 @@ enum Meaning {
 
 /// All of them.
 pub(super) const TABLE: &[Mechanism] = &[
+    Mechanism { name: "sasldb", option: Meaning::Ignored, join: None, needs_root: false },
     Mechanism { name: "getpwent", option: Meaning::Ignored, join: None, needs_root: true },
     Mechanism {
         name: "pam",
