@@ -58,10 +58,11 @@ impl Admission {
 }
 
 /// A place among those who wait; given back on drop.
-struct Place<'a>(&'a AtomicUsize);
+pub(in crate::backend) struct Place<'a>(&'a AtomicUsize);
 
 impl<'a> Place<'a> {
-    fn take(waiting: &'a AtomicUsize, limit: usize) -> Option<Self> {
+    /// Takes one unless `limit` are taken.
+    pub(in crate::backend) fn take(waiting: &'a AtomicUsize, limit: usize) -> Option<Self> {
         let place = Self(waiting);
         // Taken first and given back if it is one too many: two cannot take the last place.
         (waiting.fetch_add(1, Ordering::Relaxed) < limit).then_some(place)

@@ -191,7 +191,12 @@ fn verification_needs_tls(reading: &Reading) -> Vec<Problem> {
         ("gate.backend.ca_file", backend.ca_file.is_some()),
         ("gate.backend.server_name", backend.server_name.is_some()),
     ];
-    set.into_iter()
+    without_effect(reading, set, "set `tls = \"starttls\"` in [[gate.backend]], or remove this")
+}
+
+/// A problem for each of the keys that is set.
+fn without_effect(reading: &Reading, keys: [(&'static str, bool); 2], help: &str) -> Vec<Problem> {
+    keys.into_iter()
         .filter(|(_, is_set)| *is_set)
         .filter_map(|(path, _)| {
             let span = reading.site(path, 0)?;
@@ -199,7 +204,7 @@ fn verification_needs_tls(reading: &Reading) -> Vec<Problem> {
                 Problem::error(format!("`{path}` has no effect without TLS"))
                     .about(path)
                     .at(span, "there is no certificate to verify")
-                    .help("set `tls = \"starttls\"` in [[gate.backend]], or remove this"),
+                    .help(help),
             )
         })
         .collect()

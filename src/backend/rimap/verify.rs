@@ -9,7 +9,6 @@ use super::settings::{Security, Settings};
 use crate::auth::{Accepted, Answer, Attempt, Verification, Verify};
 use crate::backend::admission::Admission;
 use crate::backend::dial;
-use crate::backend::pam::UserForm;
 use crate::base::{Printable, Reason, ReasonCode};
 use crate::tls::{ClientTls, TlsError};
 use crate::wire::imap::{Condition, Reply};
@@ -54,10 +53,7 @@ impl Rimap {
 
     async fn ask(&self, attempt: &Attempt) -> Answer {
         let deadline = Instant::now() + self.settings.timeout;
-        let user = match self.settings.user {
-            UserForm::Local => attempt.identity.user().to_owned(),
-            UserForm::Full => attempt.identity.to_string(),
-        };
+        let user = self.settings.user.name_of(attempt);
         let parts = match Claim::encode(&user, &attempt.password) {
             Ok(parts) => parts,
             // No account has such a password that anybody could type.

@@ -79,10 +79,13 @@ pub(super) const SECTION: Section = Section {
             kind: Kind::Choice(&[
                 Choice { name: "local", set: |config| config.rimap.user = UserForm::Local },
                 Choice { name: "full", set: |config| config.rimap.user = UserForm::Full },
+                Choice { name: "claimed", set: |config| config.rimap.user = UserForm::Claimed },
             ]),
             default: Some("\"local\""),
             text: "What the server gets as user name: \"local\" is alice, whatever the realm, as \
-                   saslauthd did; \"full\" is alice@realm, as saslauthd -r did.",
+                   saslauthd did; \"full\" is alice@realm, with the default realm where the client \
+                   named none; \"claimed\" is alice@realm where the client named one, else \
+                   alice, as saslauthd -r did.",
         },
         Key {
             name: "timeout",

@@ -1,6 +1,6 @@
 //! Rules about the servers that backends ask across a network.
 
-use super::is_local_host;
+use super::{is_local_host, without_effect};
 use crate::backend::rimap::Security;
 use crate::config::problem::Problem;
 use crate::config::reading::Reading;
@@ -40,18 +40,8 @@ pub(super) fn certificates_need_tls(reading: &Reading) -> Vec<Problem> {
         ("rimap.ca_file", rimap.ca_file.is_some()),
         ("rimap.server_name", rimap.server_name.is_some()),
     ];
-    set.into_iter()
-        .filter(|(_, is_set)| *is_set)
-        .filter_map(|(path, _)| {
-            let span = reading.site(path, 0)?;
-            Some(
-                Problem::error(format!("`{path}` has no effect without TLS"))
-                    .about(path)
-                    .at(span, "there is no certificate to verify")
-                    .help("set `tls = \"starttls\"` or `\"implicit\"` in [rimap], or remove this"),
-            )
-        })
-        .collect()
+    let help = "set `tls = \"starttls\"` or `\"implicit\"` in [rimap], or remove this";
+    without_effect(reading, set, help)
 }
 
 /// One place says where the form goes.
