@@ -74,10 +74,10 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn as_many_are_let_in_and_wait_as_was_said() {
         let door = Admission::new(1, 1);
-        let soon = || Instant::now() + Duration::from_secs(5);
+        let soon = || Instant::now() + Duration::from_millis(20);
         let inside = door.admit(soon()).await.unwrap();
         let (waiting, refused) = tokio::join!(door.admit(soon()), door.admit(soon()));
         assert_eq!(waiting.err(), Some(Refusal::NoneFree(1)));

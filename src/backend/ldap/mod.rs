@@ -39,5 +39,7 @@ mod trouble;
 mod tests;
 
 pub use failover::{Ldap, LdapError};
-pub use settings::{Group, Method, Password, ServiceBind, Settings, StartTls, UserForm};
+pub use settings::{
+    Group, InlinePassword, Method, Password, ServiceBind, Settings, StartTls, UserForm,
+};
 pub use template::{Template, TemplateError};

@@ -8,6 +8,8 @@
 mod authd;
 mod cache;
 mod gate;
+pub(super) mod ldap;
+mod ldap_service;
 mod limits;
 mod log;
 mod pam;
@@ -68,6 +70,7 @@ pub static SECTIONS: &[Section] = &[
     cache::SECTION,
     pam::SECTION,
     store::SECTION,
+    ldap::SECTION,
     shadow::SECTION,
     gate::SECTION,
     gate::LISTENER,
