@@ -18,6 +18,7 @@ use crate::{auth, backend, gate, ops, server, tls};
 pub(super) fn config(fqdn: &str) -> Config {
     Config {
         authd_user: None,
+        authd_watch_config: false,
         gate_user: None,
         auth: auth::Settings {
             backends: Vec::new(),

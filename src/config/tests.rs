@@ -30,6 +30,7 @@ const OTHER_VALUES: &[(&str, &str)] = &[
     ("authd.default_realm", "[authd]\ndefault_realm = \"other.test\""),
     ("authd.floor", "[authd]\nfloor = \"7ms\""),
     ("authd.user", "[authd]\nuser = \"saslgate\""),
+    ("authd.watch_config", "[authd]\nwatch_config = false"),
     ("cache.enabled", "[cache]\nenabled = true"),
     ("cache.size", "[cache]\nsize = 7"),
     ("cache.ttl", "[cache]\nttl = \"7s\""),

@@ -165,5 +165,13 @@ pub(super) const SECTION: Section = Section {
                    started as root. Empty: it stays what it was started as, which is right under \
                    the systemd units that come with saslgate.",
         },
+        Key {
+            name: "watch_config",
+            kind: Kind::Flag { set: |config, is_on| config.authd_watch_config = is_on },
+            default: Some("true"),
+            text: "Read this file again when it has changed, as after SIGHUP. A file with a \
+                   mistake changes nothing, and the log says where it is. Changes of accounts and \
+                   passwords need no reload in any case.",
+        },
     ],
 };
