@@ -21,5 +21,6 @@ pub(crate) mod saslauthd;
 pub(crate) mod scripted_backend;
 pub(crate) mod sendmail;
 pub(crate) mod site;
+pub(crate) mod slapd;
 pub(crate) mod smtp_client;
 pub(crate) mod user_cases;

@@ -18,7 +18,8 @@ use super::connection::{Connection, Privacy, Reply};
 use super::settings::{Password, ServiceBind, Settings, StartTls};
 use super::trouble::{PasswordFileError, Trouble};
 use crate::base::{MAX_SECRET_BYTES, Secret};
-use crate::tls::{ClientTls, TlsError};
+use crate::sys::host;
+use crate::tls::{ClientTls, HandshakeError, TlsError};
 use crate::wire::ldap::{Address, Request, ResultCode};
 
 /// Group may not write, others may do nothing.
@@ -37,6 +38,8 @@ pub(super) enum Use {
 pub(super) struct Server {
     pub(super) address: Address,
     tls: Option<ClientTls>,
+    /// For `localhost`: libldap looks for the name of this host in the certificate then.
+    tls_by_own_name: Option<ClientTls>,
     searching: Mutex<Vec<Idle>>,
     binding: Mutex<Vec<Idle>>,
     health: Mutex<Health>,
@@ -60,15 +63,20 @@ struct Health {
 impl Server {
     /// Reads what TLS with this server takes.
     pub(super) fn new(address: Address, settings: &Settings) -> Result<Self, TlsError> {
-        let tls = match &address {
-            Address::Tcp { host, is_tls, .. } if *is_tls || starts_tls(&address, settings) => {
-                Some(ClientTls::trusting(&settings.trust, host)?)
+        let (mut tls, mut tls_by_own_name) = (None, None);
+        if let Address::Tcp { host, is_tls, .. } = &address
+            && (*is_tls || starts_tls(&address, settings))
+        {
+            tls = Some(ClientTls::trusting(&settings.trust, host)?);
+            if host == "localhost" {
+                let own = host::fqdn();
+                tls_by_own_name = ClientTls::trusting(&settings.trust, &own).ok();
             }
-            _ => None,
-        };
+        }
         Ok(Self {
             address,
             tls,
+            tls_by_own_name,
             searching: Mutex::default(),
             binding: Mutex::default(),
             health: Mutex::default(),
@@ -101,12 +109,18 @@ impl Server {
     }
 
     async fn open(&self, purpose: Use, settings: &Settings) -> Result<Connection, Trouble> {
-        let privacy = match (&self.tls, &self.address) {
+        let privacy = |tls| match (tls, &self.address) {
             (Some(tls), Address::Tcp { is_tls: true, .. }) => Privacy::Implicit(tls),
             (Some(tls), _) => Privacy::StartTls(tls),
             (None, _) => Privacy::AsItIs,
         };
-        let mut connection = Connection::open(&self.address, privacy).await?;
+        let opened = Connection::open(&self.address, privacy(self.tls.as_ref())).await;
+        let mut connection = match (opened, &self.tls_by_own_name) {
+            (Err(Trouble::Tls(HandshakeError::Certificate(_))), Some(own)) => {
+                Connection::open(&self.address, privacy(Some(own))).await?
+            }
+            (opened, _) => opened?,
+        };
         if purpose == Use::Search {
             bind_service(&mut connection, settings).await?;
         }
