@@ -8,10 +8,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Config;
+use crate::backend::ldap::{Deref, Scope};
 use crate::gate::{AuthSource, BackendSettings, BackendTls, BareNewlines, Limits, Timeouts};
 use crate::ops::log::{Level, Target};
 use crate::server::saslauthd::UnavailableReply;
-use crate::wire::ldap::{Deref, Scope};
 use crate::{auth, backend, gate, ops, server, tls};
 
 /// A blank for a host called `fqdn`.
@@ -37,7 +37,11 @@ pub(super) fn config(fqdn: &str) -> Config {
             lanes: 0,
             hash_threads: 0,
             max_waiting: 0,
+            policy: backend::store::Policy { min_length: 0, min_score: 4 },
+            scram: backend::store::Scram::Made,
         },
+        // The other choice than the default: none.
+        sasldb: backend::sasldb::Settings { path: Some(PathBuf::new()), max_bytes: 0 },
         gate: gate(fqdn),
         tls: None,
         log: ops::log::Settings { level: Level::Error, target: Target::Stderr },

@@ -14,13 +14,13 @@ use super::nearest::nearest;
 use super::problem::{Problem, Problems};
 use super::saslauthd_conf::{Entry, SaslauthdConf};
 use super::{file, forms};
+use crate::backend::ldap::{Address, Deref, Scope};
 use crate::backend::ldap::{
     Group, InlinePassword, Method, Password, ServiceBind, Settings, StartTls, Template,
     TemplateError,
 };
 use crate::base::Secret;
 use crate::tls::{Trust, Verification};
-use crate::wire::ldap::{Address, Deref, Scope};
 
 /// Longest time of one login that can be set, as in `[ldap]`.
 const MAX_SECONDS: u32 = 600;

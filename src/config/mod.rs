@@ -59,6 +59,8 @@ pub struct Config {
     pub ldap: backend::ldap::Settings,
     /// `[store]`
     pub store: backend::store::Settings,
+    /// `[sasldb]`
+    pub sasldb: backend::sasldb::Settings,
     /// `[gate]`, `[[gate.listener]]`, `[[gate.backend]]`
     pub gate: gate::Settings,
     /// `[tls]`; `None` until a certificate is named, and then the gate cannot start.

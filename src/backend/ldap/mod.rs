@@ -43,3 +43,5 @@ pub use settings::{
     Group, InlinePassword, Method, Password, ServiceBind, Settings, StartTls, UserForm,
 };
 pub use template::{Template, TemplateError};
+
+pub use crate::wire::ldap::{Address, Deref, Scope};

@@ -19,15 +19,16 @@ pub(super) const SECTION: Section = Section {
             kind: Kind::List {
                 least: 1,
                 expected: "backends in the order they are asked: \"store\", \"pam\", \"shadow\", \
-                           \"getpwent\", \"ldap\"",
-                words: &["store", "pam", "shadow", "getpwent", "ldap"],
+                           \"getpwent\", \"sasldb\", \"ldap\"",
+                words: &["store", "pam", "shadow", "getpwent", "sasldb", "ldap"],
                 check: |_| Ok(()),
                 set: |config, names| config.auth.backends = names,
             },
             default: Some("[\"pam\"]"),
             text: "Who is asked, in this order. A backend that does not know the user passes on to \
                    the next; one that knows the user decides. Put \"store\" in front to manage mail \
-                   users with saslpasswd2 beside the accounts of the host.",
+                   users with saslpasswd2 beside the accounts of the host. \"sasldb\" asks the \
+                   database of Cyrus SASL as it is.",
         },
         Key {
             name: "socket",

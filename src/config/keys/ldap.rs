@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use super::{Choice, Form, Key, Kind, Section};
+use crate::backend::ldap::{Address, Deref, Scope};
 use crate::backend::ldap::{Method, Password, ServiceBind, StartTls, Template, UserForm};
 use crate::config::Config;
 use crate::config::forms::{self, TextForm, optional_path, realm};
 use crate::tls::Verification;
-use crate::wire::ldap::{Address, Deref, Scope};
 
 use super::ldap_service::{
     IDLE_TIMEOUT, MAX_CONNECTIONS, MAX_WAITING, RETRY_AFTER, SIZE_LIMIT, TIME_LIMIT, TIMEOUT,

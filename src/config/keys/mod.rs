@@ -13,6 +13,7 @@ mod ldap_service;
 mod limits;
 mod log;
 mod pam;
+mod sasldb;
 mod shadow;
 mod store;
 mod tls;
@@ -71,6 +72,7 @@ pub static SECTIONS: &[Section] = &[
     pam::SECTION,
     store::SECTION,
     ldap::SECTION,
+    sasldb::SECTION,
     shadow::SECTION,
     gate::SECTION,
     gate::LISTENER,

@@ -10,9 +10,11 @@ use super::StartError;
 use crate::auth::Verify;
 use crate::backend::ldap::{self, Ldap};
 use crate::backend::pam::{self, Helper, HelperOptions, Pam, Reach};
+use crate::backend::sasldb::{self, HostNames, Sasldb};
 use crate::backend::shadow::{self, Accounts, Database};
 use crate::backend::store::{self, PasswordStore};
 use crate::config::{self, Config};
+use crate::sys::host;
 
 const PAM: &str = "pam";
 
@@ -43,6 +45,7 @@ enum Wanted {
     Store(store::Settings),
     Pam(pam::Settings),
     Ldap(Box<ldap::Settings>),
+    Sasldb(sasldb::Settings),
     Accounts(Database, shadow::Settings),
 }
 
@@ -106,6 +109,7 @@ impl Wanted {
         match name {
             "store" => Ok(Self::Store(config.store.clone())),
             PAM => Ok(Self::Pam(config.pam.clone())),
+            "sasldb" => Ok(Self::Sasldb(config.sasldb.clone())),
             "shadow" => Ok(Self::Accounts(Database::Shadow, config.shadow.clone())),
             "getpwent" => Ok(Self::Accounts(Database::Passwd, config.shadow.clone())),
             "ldap" => Ok(Self::Ldap(Box::new(ldap_settings(config)?))),
@@ -118,6 +122,9 @@ impl Wanted {
             Self::Store(settings) => PasswordStore::start(settings)?,
             Self::Ldap(settings) => Ldap::open((**settings).clone())?,
             Self::Pam(settings) => Pam::connect(settings.clone(), means.reach(settings)?),
+            Self::Sasldb(settings) => {
+                Sasldb::open(settings, HostNames { name: host::name(), fqdn: host::fqdn() })?
+            }
             Self::Accounts(database, settings) => Accounts::start(*database, settings)?,
         })
     }
