@@ -16,6 +16,8 @@ mod forms;
 pub mod httpform_conf;
 pub mod keys;
 mod kind;
+mod ldap_file;
+mod ldap_rules;
 pub mod manual;
 mod nearest;
 mod problem;
@@ -33,6 +35,7 @@ use crate::{auth, backend, gate, ops, server, tls};
 
 use reading::{Reading, Site};
 
+pub use ldap_file::ldap_settings;
 pub use problem::{Look, Place, Problem, Problems, Severity};
 pub use rules::is_local;
 
@@ -57,6 +60,8 @@ pub struct Config {
     pub rimap: backend::rimap::Settings,
     /// `[httpform]`
     pub httpform: backend::httpform::Settings,
+    /// `[ldap]`; what its `config` names is read by [`ldap_settings`].
+    pub ldap: backend::ldap::Settings,
     /// `[store]`
     pub store: backend::store::Settings,
     /// `[sasldb]`

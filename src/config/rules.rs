@@ -10,6 +10,7 @@ use std::path::Path;
 
 use super::Config;
 use super::forms::split_address;
+use super::ldap_rules;
 use super::problem::Problem;
 use super::reading::Reading;
 use crate::gate::{AuthSource, BackendTls};
@@ -27,6 +28,7 @@ pub(super) fn check(reading: &mut Reading) {
         servers::passwords_stay_private,
         servers::certificates_need_tls,
         servers::one_source_of_the_form,
+        ldap_rules::check,
     ];
     for rule in rules {
         let found = rule(reading);
@@ -35,11 +37,12 @@ pub(super) fn check(reading: &mut Reading) {
     settle(&mut reading.config);
 }
 
-/// Takes the TLS settings away where no certificate is named.
+/// Takes TLS settings and certificates away that are not named.
 pub(super) fn settle(config: &mut Config) {
     if config.tls.as_ref().is_some_and(|tls| tls.certificate == Path::new("")) {
         config.tls = None;
     }
+    ldap_rules::settle(&mut config.ldap);
 }
 
 fn certificate_and_key(reading: &Reading) -> Vec<Problem> {

@@ -19,6 +19,7 @@ use super::service;
 use super::signals::Signals;
 use crate::auth::{Authenticator, NoBackend, TagKey};
 use crate::backend::httpform::HttpFormError;
+use crate::backend::ldap::LdapError;
 use crate::backend::pam::{Helper, HelperError};
 use crate::backend::rimap::RimapError;
 use crate::backend::shadow::AccountsError;
@@ -64,8 +65,11 @@ pub enum StartError {
     /// The web application.
     #[error(transparent)]
     HttpForm(#[from] HttpFormError),
-    /// The original's file.
-    #[error("{0}")]
+    /// The directory.
+    #[error(transparent)]
+    Ldap(#[from] LdapError),
+    /// `ldap.config` or `httpform.config`.
+    #[error("the file of the original saslauthd cannot be used:\n{0}")]
     SaslauthdConf(Problems),
     /// The PAM helper.
     #[error(transparent)]

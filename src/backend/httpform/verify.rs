@@ -45,7 +45,7 @@ impl HttpForm {
             true => Some(ClientTls::load(settings.ca_file.as_deref(), target.host())?),
             false => None,
         };
-        let admission = Admission::new("httpform", settings.max_connections, settings.max_waiting);
+        let admission = Admission::new(settings.max_connections, settings.max_waiting);
         let place = target.to_string();
         let connections = Connections::new(target, tls);
         Ok(Arc::new(Self { settings, place, connections, admission }))
@@ -53,9 +53,9 @@ impl HttpForm {
 
     async fn ask(&self, attempt: &Attempt) -> Answer {
         let deadline = Instant::now() + self.settings.timeout;
-        let _permit = match self.admission.enter(deadline).await {
+        let _permit = match self.admission.admit(deadline).await {
             Ok(permit) => permit,
-            Err(reason) => return Answer::Unavailable(reason),
+            Err(refusal) => return Answer::Unavailable(refusal.reason("httpform")),
         };
         let form = self.settings.form.fill(&Values {
             user: attempt.identity.user(),

@@ -47,7 +47,7 @@ impl Rimap {
                 Some(ClientTls::load(settings.ca_file.as_deref(), name)?)
             }
         };
-        let admission = Admission::new("rimap", settings.max_connections, settings.max_waiting);
+        let admission = Admission::new(settings.max_connections, settings.max_waiting);
         Ok(Arc::new(Self { settings, tls, admission }))
     }
 
@@ -64,9 +64,9 @@ impl Rimap {
                 ));
             }
         };
-        let _permit = match self.admission.enter(deadline).await {
+        let _permit = match self.admission.admit(deadline).await {
             Ok(permit) => permit,
-            Err(reason) => return Answer::Unavailable(reason),
+            Err(refusal) => return Answer::Unavailable(refusal.reason("rimap")),
         };
         let claim = Claim { parts: &parts };
         let answer = match timeout_at(deadline, self.exchange(&claim, deadline)).await {

@@ -19,8 +19,10 @@ pub(super) const SECTION: Section = Section {
             kind: Kind::List {
                 least: 1,
                 expected: "backends in the order they are asked: \"store\", \"pam\", \"shadow\", \
-                           \"getpwent\", \"sasldb\", \"rimap\", \"httpform\"",
-                words: &["store", "pam", "shadow", "getpwent", "sasldb", "rimap", "httpform"],
+                           \"getpwent\", \"sasldb\", \"ldap\", \"rimap\", \"httpform\"",
+                words: &[
+                    "store", "pam", "shadow", "getpwent", "sasldb", "ldap", "rimap", "httpform",
+                ],
                 check: |_| Ok(()),
                 set: |config, names| config.auth.backends = names,
             },

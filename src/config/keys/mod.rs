@@ -9,6 +9,8 @@ mod authd;
 mod cache;
 mod gate;
 mod httpform;
+pub(super) mod ldap;
+mod ldap_service;
 mod limits;
 mod log;
 mod pam;
@@ -71,6 +73,7 @@ pub static SECTIONS: &[Section] = &[
     cache::SECTION,
     pam::SECTION,
     store::SECTION,
+    ldap::SECTION,
     sasldb::SECTION,
     shadow::SECTION,
     rimap::SECTION,

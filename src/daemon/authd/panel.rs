@@ -9,12 +9,13 @@ use std::sync::Arc;
 use super::StartError;
 use crate::auth::Verify;
 use crate::backend::httpform::{self, HttpForm};
+use crate::backend::ldap::{self, Ldap};
 use crate::backend::pam::{self, Helper, HelperOptions, Pam, Reach};
 use crate::backend::rimap::{self, Rimap};
 use crate::backend::sasldb::{self, HostNames, Sasldb};
 use crate::backend::shadow::{self, Accounts, Database};
 use crate::backend::store::{self, PasswordStore};
-use crate::config::{Config, httpform_conf};
+use crate::config::{self, Config, httpform_conf};
 use crate::sys::host;
 
 const PAM: &str = "pam";
@@ -45,6 +46,7 @@ struct Seat {
 enum Wanted {
     Store(store::Settings),
     Pam(pam::Settings),
+    Ldap(Box<ldap::Settings>),
     Sasldb(sasldb::Settings),
     Accounts(Database, shadow::Settings),
     Rimap(rimap::Settings),
@@ -116,6 +118,7 @@ impl Wanted {
             "rimap" => Ok(Self::Rimap(config.rimap.clone())),
             "httpform" => Ok(Self::HttpForm(httpform_settings(config)?)),
             "getpwent" => Ok(Self::Accounts(Database::Passwd, config.shadow.clone())),
+            "ldap" => Ok(Self::Ldap(Box::new(ldap_settings(config)?))),
             _ => Err(StartError::NoBackend(name.to_owned())),
         }
     }
@@ -123,6 +126,7 @@ impl Wanted {
     fn open(&self, means: &mut Means<'_>) -> Result<Arc<dyn Verify>, StartError> {
         Ok(match self {
             Self::Store(settings) => PasswordStore::start(settings)?,
+            Self::Ldap(settings) => Ldap::open((**settings).clone())?,
             Self::Pam(settings) => Pam::connect(settings.clone(), means.reach(settings)?),
             Self::Rimap(settings) => Rimap::open(settings.clone())?,
             Self::HttpForm(settings) => HttpForm::open(settings.clone())?,
@@ -142,6 +146,10 @@ fn httpform_settings(config: &Config) -> Result<httpform::Settings, StartError> 
         settings = httpform::Settings { target: Some(target), form, ..settings };
     }
     Ok(settings)
+}
+
+fn ldap_settings(config: &Config) -> Result<ldap::Settings, StartError> {
+    config::ldap_settings(&config.ldap).map_err(StartError::SaslauthdConf)
 }
 
 impl Means<'_> {
