@@ -23,6 +23,7 @@ mod ipc;
 mod outcome;
 mod service;
 mod settings;
+mod shares;
 mod supervisor;
 mod sys;
 mod transaction;
