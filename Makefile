@@ -23,7 +23,7 @@ UNITS = saslgate-authd.service saslgate-authd.socket saslgate-gate.service \
 	saslgate-pam.service saslgate-pam.socket
 LINKS = saslpasswd2 saslpasswd sasldblistusers2 sasldblistusers testsaslauthd
 # Test programs that run the same cases against Cyrus saslauthd.
-SUBJECT_TESTS = saslauthd_protocol
+SUBJECT_TESTS = saslauthd_protocol saslauthd_clients
 
 .PHONY: help
 help: ## List the targets
@@ -40,6 +40,7 @@ run: toolchain ## Build a release and try everything on loopback (ARGS=--once to
 .PHONY: test
 test: toolchain ## Install the programs to test with, and run every test
 	@packaging/setup.sh peers
+	@packaging/setup.sh clients
 	$(CARGO) test --locked --features peer-tests
 	@echo "The same saslauthd tests, now against Cyrus saslauthd:"
 	SUBJECT=original $(CARGO) test --locked --features peer-tests $(SUBJECT_TESTS:%=--test %)

@@ -3,6 +3,8 @@
 #
 #   packaging/setup.sh build   a C compiler and linker, for the C parts of crates
 #   packaging/setup.sh peers   that, and the programs the tests talk to
+#   packaging/setup.sh clients servers that exclude each other on one host, unpacked
+#                              into target/clients/root and installed nowhere
 #   packaging/setup.sh ladder  what makes and boots a system for packaging/ladder.sh
 #
 # Called by the Makefile. Knows Debian's apt-get and Fedora's dnf. Installs
@@ -39,9 +41,28 @@ command openssl                                  openssl              openssl
 command python3                                  python3              python3
 command systemd-analyze                          systemd              systemd
 command readelf                                  binutils             binutils
+command slapd                                    slapd                openldap-servers
+command ldapsearch                               ldap-utils           openldap-clients
 command unshare                                  util-linux           util-linux
 command ps                                       procps               procps-ng
 command ss                                       iproute2             iproute
+'
+# Servers that ask a saslauthd, one a line as above. Most of them exclude sendmail, or would
+# have to be configured to be installed; the tests lay their files over the host's
+# in a mount namespace.
+CLIENT_NEEDS='
+command postfix                                  postfix              postfix
+command exim4|exim                               exim4-daemon-heavy   exim
+command slapd                                    slapd                openldap-servers
+command ldapwhoami                               ldap-utils           openldap-clients
+command memcached                                memcached            memcached
+command svnserve                                 subversion           subversion
+file    /usr/lib/*/sasl2/libplain.so*|/usr/lib64/sasl2/libplain.so*  libsasl2-modules  cyrus-sasl-plain
+file    /usr/lib/cyrus/bin/imapd|/usr/libexec/cyrus-imapd/imapd  cyrus-imapd  cyrus-imapd
+file    /usr/lib/cyrus/bin/imtest|/usr/bin/imtest  cyrus-clients        cyrus-imapd-utils
+command apache2|httpd                            apache2-bin          httpd
+file    /usr/lib/apache2/modules/mod_authn_sasl.so  libapache2-mod-authn-sasl  -
+file    /usr/lib/*/faketime/libfaketime.so.1|/usr/lib64/faketime/libfaketime.so.1  libfaketime  libfaketime
 '
 LADDER_NEEDS='
 command debootstrap                              debootstrap          debootstrap
@@ -59,10 +80,15 @@ main() {
     case "${1-}" in
         build) needs=$BUILD_NEEDS ;;
         peers) needs=$BUILD_NEEDS$PEER_NEEDS ;;
+        clients) needs=$CLIENT_NEEDS ;;
         ladder) needs=$LADDER_NEEDS ;;
-        *) stop "usage: packaging/setup.sh build|peers|ladder" ;;
+        *) stop "usage: packaging/setup.sh build|peers|clients|ladder" ;;
     esac
     PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+    if [ "$1" = clients ]; then
+        unpack_clients
+        return
+    fi
     missing=$(find_missing)
     [ -n "$missing" ] || return 0
     if command -v apt-get >/dev/null; then
@@ -93,9 +119,17 @@ find_missing() {
 
 is_met() {
     case "$1" in
-        command) command -v "$2" >/dev/null ;;
+        command) any_command "$2" ;;
         file) any_exists "$2" ;;
     esac
+}
+
+# Succeeds if one of the names, separated by `|`, is a program.
+any_command() {
+    for name in $(echo "$1" | tr '|' ' '); do
+        if command -v "$name" >/dev/null; then return 0; fi
+    done
+    return 1
 }
 
 # Succeeds if one of the patterns, separated by `|`, matches a file.
@@ -151,6 +185,61 @@ install_debian() {
     disable_at_boot "$@"
 }
 
+# --- clients: unpacked, not installed ---
+
+# Nothing is downloaded if the root is there and was made for the same packages.
+unpack_clients() {
+    packages=$(find_missing)
+    clients=${CARGO_TARGET_DIR:-target}/clients
+    if [ "$(cat "$clients/complete" 2>/dev/null)" = "$packages" ]; then return 0; fi
+    rm -rf "$clients"
+    mkdir -p "$clients/packages" "$clients/root"
+    say "unpacking ${packages:-nothing: all is installed }(into $clients/root; nothing is installed)"
+    if command -v apt-get >/dev/null; then
+        fetch_debian $packages
+    elif command -v dnf >/dev/null; then
+        fetch_fedora $packages
+    fi
+    # Where /lib and the others are links into /usr, that is where the files belong.
+    for part in bin sbin lib lib64; do
+        if [ -L "/$part" ] && [ -d "$clients/root/$part" ]; then
+            mkdir -p "$clients/root/usr/$part"
+            cp -a "$clients/root/$part/." "$clients/root/usr/$part/"
+            rm -rf "${clients:?}/root/$part"
+        fi
+    done
+    rm -rf "$clients/packages"
+    printf '%s' "$packages" >"$clients/complete"
+}
+
+# Each package alone with what it needs here, since all together exclude each other.
+fetch_debian() {
+    as_root apt-get -qq update >/dev/null 2>&1 || say "apt-get update failed; trying with the lists that are here"
+    for package in "$@"; do
+        LC_ALL=C apt-get -s install --no-install-recommends "$package" 2>/dev/null |
+            sed -n 's/^Inst \([^ ]*\) .*/\1/p' | grep . || stop "apt-get knows no way to install $package"
+    done | sort -u >"$clients/packages/wanted"
+    [ -s "$clients/packages/wanted" ] || return 0
+    (cd "$clients/packages" && xargs apt-get -qq -o APT::Sandbox::User=root download <wanted >download.log 2>&1) ||
+        stop "apt-get download failed; its last words:" "$(tail -n 20 "$clients/packages/download.log")"
+    for file in "$clients/packages"/*.deb; do
+        dpkg-deb -x "$file" "$clients/root"
+    done
+}
+
+fetch_fedora() {
+    [ $# -gt 0 ] || return 0
+    # What a distribution does not have is missing, and the test says so.
+    for package in "$@"; do
+        dnf -q download --resolve --destdir "$clients/packages" "$package" >/dev/null 2>&1 ||
+            say "dnf cannot download $package: its test will be skipped"
+    done
+    for file in "$clients/packages"/*.rpm; do
+        [ -e "$file" ] || continue
+        rpm2cpio "$file" | (cd "$clients/root" && cpio -idm --quiet)
+    done
+}
+
 POLICY=/usr/sbin/policy-rc.d
 
 # Debian's packages start their services as they are installed. policy-rc.d is
@@ -198,6 +287,7 @@ disable_at_boot() {
         case "$package" in
             sendmail | sendmail-bin) services="sendmail sm-client" ;;
             cyrus-sasl | sasl2-bin) services=saslauthd ;;
+            slapd | openldap-servers) services=slapd ;;
             *) continue ;;
         esac
         for service in $services; do

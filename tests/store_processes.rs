@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use saslgate::auth::Answer;
+use saslgate::auth::{Answer, Verify};
 use saslgate::backend::store::{Access, PasswordStore, Store};
 use support::process::run;
 use support::site::{Site, accepts, answer, id, secret};
@@ -79,6 +79,22 @@ fn a_daemon_answers_while_commands_write() {
     let store = Store::open(&site.settings(), Access::Existing).unwrap();
     let used = |name: &str| store.find(&id(name)).unwrap().unwrap().last_used;
     assert!(used("alice").is_some() && used("w0").is_some());
+}
+
+/// Whoever has cached an acceptance compares revision and grounds, and nothing
+/// else: a password that another process has changed, and was told so, is gone.
+#[test]
+fn a_change_by_another_process_is_seen_at_the_very_next_look_in_200_rounds() {
+    let site = Site::with_alice("s3cret");
+    let daemon = PasswordStore::start(&site.settings()).unwrap();
+    let alice = id("alice");
+    for round in 0..ROUNDS {
+        let before = (daemon.revision(), daemon.grounds(&alice));
+        let output = run(&mut site.user(&["passwd", "alice"]), format!("p{round}").as_bytes());
+        assert!(output.code == Some(0), "{}", output.stderr);
+        assert_ne!(daemon.revision(), before.0, "round {round}");
+        assert_ne!(daemon.grounds(&alice), before.1, "round {round}");
+    }
 }
 
 /// Each round changes alice's password in a process of its own and kills that

@@ -12,6 +12,8 @@
 //! | unknown | the next one is asked |
 //! | unavailable | remembered, and the next one is asked |
 //!
+//! An acceptance may be remembered (see `cache`), and then nobody is asked.
+//!
 //! When all have been asked, an outage wins over *unknown*: whoever could not
 //! be asked might have known the user.
 
@@ -20,22 +22,28 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 
+use super::cache::Cache;
+use super::chain::{Chain, NoBackend};
+use super::inquiry::{Inquiry, Progress};
 use super::settings::Settings;
+use super::tag::TagKey;
 use super::verdict::{Authenticated, Verdict};
-use super::verify::{Answer, Attempt, Pending, RealmSource, Verification, Verify};
-use crate::base::{Identity, IdentityError, Reason, ReasonCode};
+use super::verify::{Attempt, Pending, RealmSource, Verify};
+use crate::base::{Identity, IdentityError};
 
 /// Judges attempts. Backends and settings can be replaced while attempts are
 /// under way; each attempt ends with those it began with.
 pub struct Authenticator {
     panel: ArcSwap<Panel>,
+    key: Arc<TagKey>,
 }
 
 /// Who is asked, and how.
-struct Panel {
-    backends: Vec<Arc<dyn Verify>>,
+pub(super) struct Panel {
+    chain: Arc<Chain>,
     default_realm: String,
-    floor: Duration,
+    pub(super) floor: Duration,
+    pub(super) cache: Option<Cache>,
 }
 
 /// A verdict, and what the log wants to know of it.
@@ -47,6 +55,19 @@ pub struct Outcome {
     pub by: &'static str,
     /// How long the backends took, without the floor.
     pub elapsed: Duration,
+    /// Whether anybody was asked.
+    pub source: Source,
+    /// Who was to be asked; `None` if it did not come to that.
+    pub chain: Option<Arc<Chain>>,
+}
+
+/// Where a verdict is from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// From the backends, or there was nobody to ask.
+    Asked,
+    /// From the cache: the backend said so before, and nothing has changed.
+    Remembered,
 }
 
 /// An outcome at once, or later.
@@ -58,22 +79,33 @@ pub enum Authentication {
 }
 
 impl Authenticator {
-    /// Asks `backends` in their order, by `settings`. Without backends every attempt
-    /// is unavailable.
-    #[must_use]
-    pub fn new(backends: Vec<Arc<dyn Verify>>, settings: &Settings) -> Arc<Self> {
-        Arc::new(Self { panel: ArcSwap::from_pointee(Panel::new(backends, settings)) })
+    /// Asks `backends` as `settings` say; `key` stands for what is remembered.
+    /// Where they name no backend, every attempt is unavailable.
+    ///
+    /// # Errors
+    /// [`NoBackend`]: the settings name one that is not among `backends`.
+    pub fn new(
+        backends: &[Arc<dyn Verify>],
+        settings: &Settings,
+        key: TagKey,
+    ) -> Result<Arc<Self>, NoBackend> {
+        let key = Arc::new(key);
+        let panel = ArcSwap::from_pointee(Panel::new(backends, settings, &key)?);
+        Ok(Arc::new(Self { panel, key }))
     }
 
-    /// Replaces backends and settings for the attempts that come from now on.
-    pub fn replace(&self, backends: Vec<Arc<dyn Verify>>, settings: &Settings) {
-        self.panel.store(Arc::new(Panel::new(backends, settings)));
-    }
-
-    /// True if the backend called `name` is among those asked.
-    #[must_use]
-    pub fn asks(&self, name: &str) -> bool {
-        self.panel.load().backends.iter().any(|backend| backend.name() == name)
+    /// Replaces backends and settings for the attempts that come from now on,
+    /// and forgets what was remembered.
+    ///
+    /// # Errors
+    /// As [`Authenticator::new`]; then nothing was replaced.
+    pub fn replace(
+        &self,
+        backends: &[Arc<dyn Verify>],
+        settings: &Settings,
+    ) -> Result<(), NoBackend> {
+        self.panel.store(Arc::new(Panel::new(backends, settings, &self.key)?));
+        Ok(())
     }
 
     /// Who a login and a realm field mean, with our default realm where they name none.
@@ -94,147 +126,42 @@ impl Authenticator {
     /// takes at least the floor, so that its time tells nothing of its cause.
     #[must_use]
     pub fn authenticate(&self, attempt: Attempt) -> Authentication {
-        let inquiry = Inquiry::new(self.panel.load_full(), attempt);
-        match inquiry.run() {
-            Progress::Over(judged) => judged.with_floor(),
+        let started = Instant::now();
+        let panel = self.panel.load_full();
+        let chain = Arc::clone(&panel.chain);
+        let login = panel.cache.as_ref().map(|cache| cache.tag(&attempt, chain.number));
+        let recalled = panel.cache.as_ref().zip(login.as_ref());
+        let recalled =
+            recalled.and_then(|(cache, tag)| cache.recall(tag, &attempt.identity, started));
+        if let Some(entry) = recalled {
+            let identity = entry.accepted.user.clone().unwrap_or(attempt.identity);
+            return Authentication::Ready(Outcome {
+                verdict: Verdict::Accepted(Authenticated::new(identity, entry.by)),
+                by: entry.by,
+                elapsed: started.elapsed(),
+                source: Source::Remembered,
+                chain: Some(chain),
+            });
+        }
+        match Inquiry::new(panel, chain, attempt, login, started).run() {
+            Progress::Over(judged) => judged.told(),
             Progress::Waiting(waiting) => Authentication::Pending(Box::pin(waiting.finish())),
         }
     }
 }
 
 impl Panel {
-    fn new(backends: Vec<Arc<dyn Verify>>, settings: &Settings) -> Self {
-        Self { backends, default_realm: settings.default_realm.clone(), floor: settings.floor }
-    }
-}
-
-/// One attempt on its way through the backends.
-struct Inquiry {
-    panel: Arc<Panel>,
-    attempt: Arc<Attempt>,
-    started: Instant,
-    /// Index of the backend to be asked next.
-    next: usize,
-    /// The first outage, and whose it was.
-    outage: Option<(Reason, &'static str)>,
-}
-
-enum Progress {
-    Over(Judged),
-    Waiting(Waiting),
-}
-
-/// A backend has been asked, and takes its time.
-struct Waiting {
-    inquiry: Inquiry,
-    backend: &'static str,
-    answer: Pending<Answer>,
-}
-
-/// The outcome, before the floor.
-struct Judged {
-    outcome: Outcome,
-    started: Instant,
-    floor: Duration,
-}
-
-impl Inquiry {
-    fn new(panel: Arc<Panel>, attempt: Attempt) -> Self {
-        let attempt = Arc::new(attempt);
-        Self { panel, attempt, started: Instant::now(), next: 0, outage: None }
-    }
-
-    /// Asks until the matter is decided or a backend has to be waited for.
-    fn run(mut self) -> Progress {
-        while let Some(backend) = self.panel.backends.get(self.next).map(Arc::clone) {
-            self.next += 1;
-            let name = backend.name();
-            let answer = match backend.verify(Arc::clone(&self.attempt)) {
-                Verification::Ready(answer) => answer,
-                Verification::Pending(answer) => {
-                    return Progress::Waiting(Waiting { inquiry: self, backend: name, answer });
-                }
-            };
-            if let Some(verdict) = self.weigh(answer, name) {
-                return Progress::Over(self.judge(verdict, name));
-            }
-        }
-        Progress::Over(self.exhausted())
-    }
-
-    /// What `answer` of the backend called `name` decides; `None` if the next one is to be asked.
-    fn weigh(&mut self, answer: Answer, name: &'static str) -> Option<Verdict> {
-        match answer {
-            Answer::Accepted(accepted) => {
-                let identity = accepted.user.unwrap_or_else(|| self.attempt.identity.clone());
-                Some(Verdict::Accepted(Authenticated::new(identity, name)))
-            }
-            Answer::Rejected(reason) => Some(Verdict::Rejected(reason)),
-            Answer::Unknown => None,
-            Answer::Unavailable(reason) => {
-                self.outage.get_or_insert((reason, name));
-                None
-            }
-        }
-    }
-
-    /// All have been asked, and none decided.
-    fn exhausted(mut self) -> Judged {
-        if let Some((reason, name)) = self.outage.take() {
-            return self.judge(Verdict::Unavailable(reason), name);
-        }
-        match self.panel.backends.last().map(|backend| backend.name()) {
-            Some(last) => self.judge(Verdict::Rejected(ReasonCode::BadCredentials.into()), last),
-            None => {
-                let reason = Reason::new(ReasonCode::BackendDown, "no backend is configured");
-                self.judge(Verdict::Unavailable(reason), "")
-            }
-        }
-    }
-
-    fn judge(self, verdict: Verdict, by: &'static str) -> Judged {
-        let outcome = Outcome { verdict, by, elapsed: self.started.elapsed() };
-        Judged { outcome, started: self.started, floor: self.panel.floor }
-    }
-}
-
-impl Waiting {
-    async fn finish(self) -> Outcome {
-        let mut waiting = self;
-        loop {
-            let Self { mut inquiry, backend, answer } = waiting;
-            let answer = answer.await;
-            let progress = match inquiry.weigh(answer, backend) {
-                Some(verdict) => Progress::Over(inquiry.judge(verdict, backend)),
-                None => inquiry.run(),
-            };
-            match progress {
-                Progress::Over(judged) => return judged.after_floor().await,
-                Progress::Waiting(next) => waiting = next,
-            }
-        }
-    }
-}
-
-impl Judged {
-    /// Time at which the outcome may be told; `None` is now.
-    fn due(&self) -> Option<Instant> {
-        let is_refusal = matches!(self.outcome.verdict, Verdict::Rejected(_));
-        (is_refusal && self.outcome.elapsed < self.floor).then(|| self.started + self.floor)
-    }
-
-    fn with_floor(self) -> Authentication {
-        match self.due() {
-            None => Authentication::Ready(self.outcome),
-            Some(_) => Authentication::Pending(Box::pin(self.after_floor())),
-        }
-    }
-
-    async fn after_floor(self) -> Outcome {
-        if let Some(due) = self.due() {
-            tokio::time::sleep_until(due.into()).await;
-        }
-        self.outcome
+    fn new(
+        backends: &[Arc<dyn Verify>],
+        settings: &Settings,
+        key: &Arc<TagKey>,
+    ) -> Result<Self, NoBackend> {
+        Ok(Self {
+            chain: Chain::of(0, &settings.backends, backends)?,
+            default_realm: settings.default_realm.clone(),
+            floor: settings.floor,
+            cache: Cache::new(&settings.cache, key),
+        })
     }
 }
 

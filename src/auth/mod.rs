@@ -9,16 +9,23 @@
 //! Layer 2: names `base` only; knows no backend and no server.
 
 mod authenticator;
+mod cache;
+mod chain;
 mod exchange;
+mod inquiry;
 mod settings;
+mod tag;
 mod verdict;
 mod verify;
 
-pub use authenticator::{Authentication, Authenticator, Outcome};
+pub use authenticator::{Authentication, Authenticator, Outcome, Source};
+pub use cache::CacheSettings;
+pub use chain::{Chain, NoBackend};
 pub use exchange::{
     Conversation, Exchange, ExchangeContext, Mechanisms, Response, Step, StepResult,
 };
 pub use settings::Settings;
+pub use tag::TagKey;
 pub use verdict::{Authenticated, Verdict};
 pub use verify::{
     Accepted, Answer, Attempt, Grounds, Pending, RealmSource, Revision, Service, Verification,

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::cache::CacheSettings;
+
 /// How attempts are judged, whoever brings them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -11,4 +13,6 @@ pub struct Settings {
     pub default_realm: String,
     /// A refusal takes at least this long, whatever caused it. Acceptance is not delayed.
     pub floor: Duration,
+    /// What is remembered of accepted logins.
+    pub cache: CacheSettings,
 }

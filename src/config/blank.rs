@@ -22,6 +22,7 @@ pub(super) fn config(fqdn: &str) -> Config {
             backends: Vec::new(),
             default_realm: fqdn.to_owned(),
             floor: Duration::ZERO,
+            cache: auth::CacheSettings { enabled: true, size: 0, ttl: Duration::ZERO },
         },
         saslauthd: saslauthd(),
         pam: pam(),

@@ -54,8 +54,15 @@ pub enum Kind {
     },
     /// One word of several.
     Choice(&'static [Choice]),
+    /// True or false.
+    Flag {
+        /// Puts the value in place.
+        set: fn(&mut Config, bool),
+    },
     /// Several different texts.
     List {
+        /// Items at least: 0 where the list may be empty.
+        least: usize,
         /// What every item must be, to be read behind "expected a list of".
         expected: &'static str,
         /// Words an item is chosen from; empty if any is possible that `check` lets pass.
@@ -109,6 +116,7 @@ impl Kind {
             Self::Size { .. } => "size",
             Self::Text { form, .. } => form.name,
             Self::Choice(_) => "choice",
+            Self::Flag { .. } => "true or false",
             Self::List { .. } => "list",
         }
     }
@@ -134,6 +142,7 @@ impl Kind {
             Self::Choice(choices) => {
                 one_of(&choices.iter().map(|choice| choice.name).collect::<Vec<_>>())
             }
+            Self::Flag { .. } => "true or false, without quotes".to_owned(),
             Self::List { expected, .. } => format!("a list of {expected}"),
         }
     }
@@ -183,6 +192,10 @@ impl Kind {
                 (choice.set)(config);
                 Ok(())
             }
+            (Self::Flag { set }, DeValue::Boolean(truth)) => {
+                set(config, *truth);
+                Ok(())
+            }
             (_, other) => Err(self.wrong_type(other)),
         }
     }
@@ -200,9 +213,10 @@ impl Kind {
     }
 
     fn apply_list(&self, items: &[toml::Spanned<DeValue<'_>>], config: &mut Config) -> Vec<Fault> {
-        let Self::List { set, .. } = self else { return Vec::new() };
-        if items.is_empty() {
-            return vec![self.fault(FaultClass::Form, "an empty list")];
+        let Self::List { least, set, .. } = self else { return Vec::new() };
+        if items.len() < *least {
+            let found = if items.is_empty() { "an empty list" } else { "a list that is too short" };
+            return vec![self.fault(FaultClass::Form, found)];
         }
         let mut texts: Vec<String> = Vec::with_capacity(items.len());
         let mut faults = Vec::new();
@@ -249,6 +263,9 @@ impl Kind {
             )),
             (Self::Text { form, .. }, DeValue::Integer(number)) if form.name == "mode" => {
                 fault.help(format!("write it in quotes: \"{number:0>4}\""))
+            }
+            (Self::Flag { .. }, DeValue::String(text)) if text.parse::<bool>().is_ok() => {
+                fault.help(format!("write it without quotes: {text}"))
             }
             (Self::Count { .. }, DeValue::String(text)) if text.parse::<u32>().is_ok() => {
                 fault.help(format!("write it without quotes: {text}"))

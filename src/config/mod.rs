@@ -21,6 +21,7 @@ mod problem;
 mod reader;
 mod reading;
 mod rules;
+pub mod saslauthd_conf;
 #[cfg(test)]
 mod tests;
 mod units;
@@ -41,7 +42,7 @@ pub struct Config {
     pub authd_user: Option<String>,
     /// `gate.user`: the same for the gate.
     pub gate_user: Option<String>,
-    /// `[authd]`: judging attempts.
+    /// `[authd]`, `[cache]`: judging attempts.
     pub auth: auth::Settings,
     /// `[authd]`: the saslauthd socket.
     pub saslauthd: server::saslauthd::Settings,

@@ -30,6 +30,9 @@ const OTHER_VALUES: &[(&str, &str)] = &[
     ("authd.default_realm", "[authd]\ndefault_realm = \"other.test\""),
     ("authd.floor", "[authd]\nfloor = \"7ms\""),
     ("authd.user", "[authd]\nuser = \"saslgate\""),
+    ("cache.enabled", "[cache]\nenabled = true"),
+    ("cache.size", "[cache]\nsize = 7"),
+    ("cache.ttl", "[cache]\nttl = \"7s\""),
     ("pam.socket", "[pam]\nsocket = \"/x/pam\""),
     ("pam.services", "[pam]\nservices = [\"x\"]"),
     ("pam.user", "[pam]\nuser = \"full\""),
@@ -143,7 +146,7 @@ fn bounds_are_in_order() {
             Kind::Time { min, max, .. } => min < max,
             Kind::Size { min, max, multiple, .. } => min < max && *multiple > 0,
             Kind::Choice(choices) => choices.len() > 1,
-            Kind::Text { .. } | Kind::List { .. } => true,
+            Kind::Text { .. } | Kind::Flag { .. } | Kind::List { .. } => true,
         };
         assert!(is_ordered, "{}", key.name);
     }
@@ -156,6 +159,8 @@ fn the_defaults_are_those_promised() {
     assert_eq!(config.auth.backends, ["pam"]);
     assert_eq!(config.auth.default_realm, HOST);
     assert_eq!(config.auth.floor, Duration::from_millis(100));
+    assert_eq!((config.auth.cache.enabled, config.auth.cache.size), (false, 100_000));
+    assert_eq!(config.auth.cache.ttl, Duration::from_secs(600));
     assert_eq!(config.saslauthd.socket, PathBuf::from("/run/saslauthd/mux"));
     assert_eq!((config.saslauthd.socket_mode, config.saslauthd.directory_mode), (0o777, 0o755));
     assert_eq!(config.saslauthd.max_connections, 2000);

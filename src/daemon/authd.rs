@@ -11,11 +11,12 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use zeroize::Zeroizing;
 
 use self::panel::{Panel, Respawn};
 use super::service;
 use super::signals::Signals;
-use crate::auth::Authenticator;
+use crate::auth::{Authenticator, NoBackend, TagKey};
 use crate::backend::pam::{Helper, HelperError};
 use crate::backend::store::StoreError;
 use crate::config::Config;
@@ -59,6 +60,12 @@ pub enum StartError {
          restart the service, or run saslgate-pam as one and set pam.socket"
     )]
     HelperNeedsRoot,
+    /// A chain names a backend that was not opened.
+    #[error(transparent)]
+    NotOpened(#[from] NoBackend),
+    /// No random bytes for the key of remembered logins.
+    #[error("the operating system gives no random bytes: {0}")]
+    Random(#[from] getrandom::Error),
     /// A backend that this program does not have.
     #[error("there is no backend \"{0}\"")]
     NoBackend(String),
@@ -140,6 +147,12 @@ fn warn_about(open_files: Option<u64>, connections: usize) {
     }
 }
 
+fn draw_key() -> Result<TagKey, StartError> {
+    let mut random = Zeroizing::new([0; 64]);
+    getrandom::fill(&mut *random)?;
+    Ok(TagKey::new(random))
+}
+
 /// An authd at work.
 pub struct Running {
     place: String,
@@ -177,7 +190,7 @@ pub fn serve(
 ) -> Result<Running, StartError> {
     let Prepared { socket, helper, respawn } = prepared;
     let panel = Panel::open(config, helper)?;
-    let authenticator = Authenticator::new(panel.backends(), &config.auth);
+    let authenticator = Authenticator::new(&panel.backends(), &config.auth, draw_key()?)?;
     let server = Server::new(&config.saslauthd, Arc::clone(&authenticator));
     let (tasks, place) = (TaskTracker::new(), socket.place());
     let accepting = Arc::clone(&server).serve(socket, stop.clone(), tasks.clone());
@@ -208,7 +221,7 @@ impl Running {
     pub fn reload(&self, config: &Config) -> Result<Vec<&'static str>, StartError> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let panel = state.panel.reopen(config, self.respawn)?;
-        self.authenticator.replace(panel.backends(), &config.auth);
+        self.authenticator.replace(&panel.backends(), &config.auth)?;
         self.server.reconfigure(&config.saslauthd);
         let kept = needs_restart(&state.config, config);
         // What needs a restart keeps being compared with what is in force.

@@ -3,8 +3,10 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
-use crate::auth::{Accepted, RealmSource, Service};
-use crate::base::{Origin, Secret};
+use crate::auth::{
+    Accepted, Answer, CacheSettings, RealmSource, Service, TagKey, Verdict, Verification,
+};
+use crate::base::{Origin, Reason, ReasonCode, Secret};
 
 #[derive(Clone, Copy)]
 enum Says {
@@ -57,8 +59,17 @@ impl Verify for Backend {
 
 const NAMES: [&str; 3] = ["first", "second", "third"];
 
-fn settings(floor: Duration) -> Settings {
-    Settings { backends: Vec::new(), default_realm: "host.test".to_owned(), floor }
+fn settings(names: &[&str], floor: Duration) -> Settings {
+    Settings {
+        backends: names.iter().map(|name| (*name).to_owned()).collect(),
+        default_realm: "host.test".to_owned(),
+        floor,
+        cache: CacheSettings { enabled: false, size: 1, ttl: Duration::ZERO },
+    }
+}
+
+fn authenticator(backends: &[Arc<dyn Verify>], settings: &Settings) -> Arc<Authenticator> {
+    Authenticator::new(backends, settings, TagKey::for_tests()).unwrap()
 }
 
 fn attempt() -> Attempt {
@@ -78,8 +89,10 @@ async fn judge(answers: &[Says], speed: Speed, floor: Duration) -> (Outcome, Vec
         .zip(NAMES)
         .map(|(&says, name)| Arc::new(Backend { name, says, speed, asked: AtomicUsize::new(0) }))
         .collect();
-    let panel = backends.iter().map(|backend| Arc::clone(backend) as Arc<dyn Verify>).collect();
-    let outcome = match Authenticator::new(panel, &settings(floor)).authenticate(attempt()) {
+    let panel: Vec<Arc<dyn Verify>> =
+        backends.iter().map(|backend| Arc::clone(backend) as Arc<dyn Verify>).collect();
+    let settings = settings(&NAMES[..answers.len()], floor);
+    let outcome = match authenticator(&panel, &settings).authenticate(attempt()) {
         Authentication::Ready(outcome) => outcome,
         Authentication::Pending(outcome) => outcome.await,
     };
@@ -190,13 +203,19 @@ async fn replaces_backends_and_realm_under_way() {
         Arc::new(Backend { name, says, speed: Speed::Later, asked: AtomicUsize::new(0) })
     };
     let authenticator =
-        Authenticator::new(vec![backend("old", Says::Yes)], &settings(Duration::ZERO));
+        authenticator(&[backend("old", Says::Yes)], &settings(&["old"], Duration::ZERO));
     let Authentication::Pending(under_way) = authenticator.authenticate(attempt()) else {
         panic!("was to be pending")
     };
-    let renamed = Settings { default_realm: "new.test".to_owned(), ..settings(Duration::ZERO) };
-    authenticator.replace(vec![backend("new", Says::No)], &renamed);
+    let renamed =
+        Settings { default_realm: "new.test".to_owned(), ..settings(&["new"], Duration::ZERO) };
+    authenticator.replace(&[backend("new", Says::No)], &renamed).unwrap();
     assert_eq!(under_way.await.by, "old");
-    assert!(authenticator.asks("new") && !authenticator.asks("old"));
+    let Authentication::Pending(later) = authenticator.authenticate(attempt()) else {
+        panic!("was to be pending")
+    };
+    assert_eq!(later.await.by, "new");
+    let missing = authenticator.replace(&[], &renamed).unwrap_err();
+    assert_eq!(missing, NoBackend("new".to_owned()));
     assert_eq!(authenticator.identify(b"alice", b"").unwrap().0.realm(), "new.test");
 }

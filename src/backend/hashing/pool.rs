@@ -14,6 +14,7 @@ use std::thread::{self, JoinHandle};
 use tokio::sync::oneshot;
 
 use super::argon2id::{Cost, HashError, Hasher, Verifier};
+use super::crypt::{CryptError, CryptHash};
 use crate::base::Secret;
 
 /// Threads that hash.
@@ -46,6 +47,17 @@ impl Worker<'_> {
     ) -> Result<bool, HashError> {
         self.hashes.fetch_add(1, Ordering::Relaxed);
         self.hasher.matches(verifier, password)
+    }
+
+    #[allow(dead_code, reason = "shadow, store imports and ldap come next")]
+    /// Computes one hash of crypt(3); see [`CryptHash::matches`].
+    pub(in crate::backend) fn matches_crypt(
+        &mut self,
+        hash: &CryptHash,
+        password: &Secret,
+    ) -> Result<bool, CryptError> {
+        self.hashes.fetch_add(1, Ordering::Relaxed);
+        hash.matches(password)
     }
 }
 

@@ -15,7 +15,7 @@ use super::error::StoreError;
 pub(super) const DEFAULT_DIRECTORY: &str = "/var/lib/saslgate";
 
 /// Which file a path names at the moment, and whether somebody wrote it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Stamp {
     device: u64,
     inode: u64,

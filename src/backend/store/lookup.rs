@@ -8,9 +8,16 @@
 //! All old connections are closed before the first new one is opened. Two
 //! inodes at one path would share `-wal` and `-shm`, and SQLite, whose locks do
 //! not hold within one process, would reset the map that the old ones still use.
+//!
+//! What is remembered elsewhere is compared by [`Connections::revision`]: the
+//! stamp of the file, and a count of the changes that any of the readers has
+//! noticed (`PRAGMA data_version`, which each connection counts on its own).
+//! Two system calls for the one, one for the other; no descriptor of our own,
+//! whose closing would drop the locks of SQLite.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{
     Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError,
     TryLockResult,
@@ -26,7 +33,7 @@ use super::schema::{self, Patience};
 use crate::base::Identity;
 
 /// What a look-up found.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Found {
     /// Whether the account may be used.
     pub(super) state: State,
@@ -38,6 +45,8 @@ pub(super) struct Found {
 pub(super) struct Connections {
     path: PathBuf,
     open: RwLock<Open>,
+    /// Goes up when a reader notices a change, and when the file is opened anew.
+    changes: AtomicU64,
 }
 
 /// One file, and the connections to it.
@@ -48,9 +57,16 @@ struct Open {
 }
 
 struct Set {
-    readers: Vec<Mutex<Connection>>,
+    readers: Vec<Mutex<Reader>>,
     /// Held for as long as a disk takes, so no look-up waits for it.
     writer: Mutex<Connection>,
+}
+
+/// A connection for look-ups.
+struct Reader {
+    connection: Connection,
+    /// `data_version` at the last [`Reader::has_news`].
+    seen: i64,
 }
 
 impl Connections {
@@ -64,7 +80,31 @@ impl Connections {
         if let Some(set) = opened.set.as_ref().filter(|_| opened.stamp.size() <= CHECKED_BYTES) {
             schema::check_structure(path, &lock(&set.writer))?;
         }
-        Ok(Self { path: path.to_owned(), open: RwLock::new(opened) })
+        let (open, changes) = (RwLock::new(opened), AtomicU64::new(0));
+        Ok(Self { path: path.to_owned(), open, changes })
+    }
+
+    /// The state of the file. Two equal ones mean that nobody has changed it in
+    /// between; a change that was committed when this is called always shows.
+    /// What cannot be told now counts as changed. Microseconds, no waiting.
+    pub(super) fn revision(&self) -> u64 {
+        let looked = self.look();
+        let changes = looked.unwrap_or_else(|_| self.changes.fetch_add(1, Ordering::SeqCst) + 1);
+        let mut hasher = DefaultHasher::new();
+        // Behind the look at the database: a file put in place meanwhile has another stamp.
+        (Stamp::of(&self.path).ok(), changes).hash(&mut hasher);
+        hasher.finish()
+    }
+
+    /// The changes that were noticed until now, those that a reader sees now included.
+    fn look(&self) -> Result<u64, StoreError> {
+        let open = self.read(Patience::None)?;
+        let set = open.set.as_ref().ok_or_else(|| StoreError::Busy { path: self.path.clone() })?;
+        let mut reader = set.reader();
+        let has_news =
+            reader.has_news().map_err(|error| StoreError::from_sqlite(&self.path, &error))?;
+        // Counted under the lock of the reader: whoever asks it next finds no news there.
+        Ok(self.changes.fetch_add(has_news.into(), Ordering::SeqCst) + u64::from(has_news))
     }
 
     /// Looks a user up. `None`: the store does not know the user.
@@ -79,8 +119,8 @@ impl Connections {
     ) -> Result<Option<Found>, StoreError> {
         let row = self.with(patience, |set| {
             let reader = set.reader();
-            reader.busy_timeout(patience.wait())?;
-            find_in(&reader, identity)
+            reader.connection.busy_timeout(patience.wait())?;
+            find_in(&reader.connection, identity)
         })?;
         row.map(|row| row.into_found(&self.path)).transpose()
     }
@@ -117,7 +157,7 @@ impl Connections {
             return Ok(());
         }
         // Hash threads may wait for us: if the file is locked, the next one of them opens it.
-        open.reopen(&self.path, Patience::None)
+        self.reopen(&mut open, Patience::None)
     }
 
     /// Runs `task` with connections to the file that is there now.
@@ -143,7 +183,15 @@ impl Connections {
         if open.is_usable_for(now) {
             return Ok(());
         }
-        open.reopen(&self.path, patience)
+        self.reopen(&mut open, patience)
+    }
+
+    fn reopen(&self, open: &mut Open, patience: Patience) -> Result<(), StoreError> {
+        // The new connections know nothing of what the old ones had seen.
+        self.changes.fetch_add(1, Ordering::SeqCst);
+        open.set = None;
+        *open = Open::at(&self.path, patience)?;
+        Ok(())
     }
 
     /// # Errors
@@ -177,22 +225,17 @@ impl Open {
     fn at(path: &Path, patience: Patience) -> Result<Self, StoreError> {
         file::check_private(path, file::us())?;
         let stamp = Stamp::of(path)?;
-        let connect = || schema::open(path, patience).map(Mutex::new);
+        let connect = || schema::open(path, patience);
+        let reader = || connect().map(|connection| Mutex::new(Reader { connection, seen: -1 }));
         let set = Set {
-            readers: (0..READERS).map(|_| connect()).collect::<Result<_, _>>()?,
-            writer: connect()?,
+            readers: (0..READERS).map(|_| reader()).collect::<Result<_, _>>()?,
+            writer: Mutex::new(connect()?),
         };
         if !Stamp::of(path)?.is_same_file(&stamp) {
             // Replaced meanwhile: the next request opens the new one.
             return Err(StoreError::Busy { path: path.to_owned() });
         }
         Ok(Self { stamp, set: Some(set) })
-    }
-
-    fn reopen(&mut self, path: &Path, patience: Patience) -> Result<(), StoreError> {
-        self.set = None;
-        *self = Self::at(path, patience)?;
-        Ok(())
     }
 
     fn is_usable_for(&self, now: &Stamp) -> bool {
@@ -202,7 +245,7 @@ impl Open {
 
 impl Set {
     /// A free connection, or one that will be free in microseconds.
-    fn reader(&self) -> MutexGuard<'_, Connection> {
+    fn reader(&self) -> MutexGuard<'_, Reader> {
         let mut hasher = DefaultHasher::new();
         thread::current().id().hash(&mut hasher);
         let first = usize::try_from(hasher.finish() % READERS as u64).unwrap_or(0);
@@ -212,8 +255,20 @@ impl Set {
     }
 }
 
-fn lock(connection: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
-    connection.lock().unwrap_or_else(PoisonError::into_inner)
+impl Reader {
+    /// True if anybody has changed the database since this was asked last; the first time, too.
+    fn has_news(&mut self) -> rusqlite::Result<bool> {
+        self.connection.busy_timeout(Patience::None.wait())?;
+        let now: i64 = self
+            .connection
+            .prepare_cached("PRAGMA data_version")?
+            .query_row([], |row| row.get(0))?;
+        Ok(std::mem::replace(&mut self.seen, now) != now)
+    }
+}
+
+fn lock<T>(slot: &Mutex<T>) -> MutexGuard<'_, T> {
+    slot.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A row as it is; the words in it are judged by [`RawRow::into_found`].

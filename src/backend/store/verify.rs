@@ -6,6 +6,7 @@
 //! dummy that no password fits. A locked account is called locked only to
 //! somebody who knows its password.
 
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,9 +19,9 @@ use super::lookup::{Connections, Found};
 use super::record::State;
 use super::schema::Patience;
 use super::settings::Settings;
-use crate::auth::{Accepted, Answer, Attempt, Verification, Verify};
+use crate::auth::{Accepted, Answer, Attempt, Grounds, Revision, Verification, Verify};
 use crate::backend::hashing::{HashError, HashPool, Refused, Verifier, Worker};
-use crate::base::{Reason, ReasonCode};
+use crate::base::{Identity, Reason, ReasonCode};
 
 /// The password store as authd asks it.
 pub struct PasswordStore {
@@ -28,6 +29,8 @@ pub struct PasswordStore {
     pool: HashPool,
     keeper: Arc<Keeper>,
     dummy: Arc<Verifier>,
+    /// Keys the digests that [`Verify::grounds`] gives.
+    digests: RandomState,
 }
 
 impl PasswordStore {
@@ -52,6 +55,7 @@ impl PasswordStore {
             keeper: Arc::new(Keeper::start(Arc::clone(&connections))?),
             dummy: Arc::new(Verifier::dummy(cost).map_err(|error| hash_failed(&error))?),
             connections,
+            digests: RandomState::new(),
         }))
     }
 
@@ -87,6 +91,20 @@ impl Verify for PasswordStore {
             Ok(answer) => Verification::Pending(Box::pin(await_answer(answer))),
             Err(refused) => Verification::Ready(Answer::Unavailable(refused.into())),
         }
+    }
+
+    fn revision(&self) -> Revision {
+        Revision(self.connections.revision())
+    }
+
+    /// Whatever decides about the user: not when the user was last seen, which we write ourselves.
+    fn grounds(&self, identity: &Identity) -> Option<Grounds> {
+        let found = self.connections.find(identity, Patience::None).ok()?;
+        Some(Grounds(self.digests.hash_one(found)))
+    }
+
+    fn recalled(&self, identity: &Identity, _label: Option<&str>) {
+        self.keeper.note_use(identity);
     }
 }
 

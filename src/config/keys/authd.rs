@@ -17,6 +17,7 @@ pub(super) const SECTION: Section = Section {
         Key {
             name: "backends",
             kind: Kind::List {
+                least: 1,
                 expected: "\"store\" and \"pam\", in the order they are asked",
                 words: &["store", "pam"],
                 check: |_| Ok(()),

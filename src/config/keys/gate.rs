@@ -59,6 +59,7 @@ pub(super) const SECTION: Section = Section {
         Key {
             name: "mechanisms",
             kind: Kind::List {
+                least: 1,
                 expected: "\"PLAIN\" and \"LOGIN\"",
                 words: &["PLAIN", "LOGIN"],
                 check: |_| Ok(()),

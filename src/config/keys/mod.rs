@@ -6,6 +6,7 @@
 //! made from it. One file a domain; order here is order in the manual.
 
 mod authd;
+mod cache;
 mod gate;
 mod limits;
 mod log;
@@ -63,6 +64,7 @@ pub struct Key {
 /// Every section, in the order of the manual.
 pub static SECTIONS: &[Section] = &[
     authd::SECTION,
+    cache::SECTION,
     pam::SECTION,
     store::SECTION,
     gate::SECTION,

@@ -25,6 +25,7 @@ pub(super) const SECTION: Section = Section {
         Key {
             name: "services",
             kind: Kind::List {
+                least: 1,
                 expected: "PAM service names, lower case",
                 words: &[],
                 check: check_service,

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! auth success: [user=U] [service=S] [realm=R] [mech=M] [remote=A] [verdict=accepted] [uid=N] [ms=N]
+//! auth success (cached): ... as a success
 //! auth failure: [user=U] [service=S] [realm=R] [mech=M] [reason=T] [remote=A] [verdict=rejected]
 //!               [code=C] [uid=N] [ms=N]
 //! auth unavailable: ... as a failure, with [verdict=unavailable]
@@ -16,7 +17,7 @@
 //! | value | meaning |
 //! |---|---|
 //! | user, realm | who was claimed; for a request that was refused, as far as it could be read |
-//! | mech | the backend that decided; empty where none was asked |
+//! | mech | the backend that decided, now or when the login was cached; empty where none was asked |
 //! | reason | what the client was told behind `NO`; `Unknown` where that was nothing |
 //! | remote | address of the mail client; empty where the request named none |
 //! | code | [`ReasonCode`](crate::base::ReasonCode) |
@@ -48,11 +49,24 @@ pub struct Facts<'a> {
     pub elapsed: Duration,
 }
 
+/// How a claim was proven.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proof {
+    /// The backend was asked.
+    Fresh,
+    /// It was proven before, and nothing has changed since.
+    Cached,
+}
+
 /// Records that the claim was proven.
-pub fn accepted(facts: &Facts<'_>) {
+pub fn accepted(facts: &Facts<'_>, proof: Proof) {
+    let cached = match proof {
+        Proof::Fresh => "",
+        Proof::Cached => " (cached)",
+    };
     tracing::info!(
         target: EVENT,
-        "auth success: {} {} [verdict=accepted] {}",
+        "auth success{cached}: {} {} [verdict=accepted] {}",
         Claim(facts), Remote(facts), Circumstances(facts)
     );
 }
@@ -153,12 +167,14 @@ mod tests {
 
     #[test]
     fn writes_a_success() {
-        let line = capture::journal(Level::Error, || accepted(&facts()));
+        let line = capture::journal(Level::Error, || accepted(&facts(), Proof::Fresh));
         assert_eq!(
             line,
             "<6>auth success: [user=alice] [service=smtp] [realm=example.org] [mech=pam] \
              [remote=192.0.2.7] [verdict=accepted] [uid=89] [ms=12]\n"
         );
+        let cached = capture::journal(Level::Error, || accepted(&facts(), Proof::Cached));
+        assert_eq!(cached, line.replace("success:", "success (cached):"));
     }
 
     #[test]

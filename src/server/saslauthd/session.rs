@@ -18,10 +18,10 @@ use zeroize::Zeroizing;
 
 use super::wording::{self, Dialect};
 use super::{Manners, Server};
-use crate::auth::{Attempt, Authentication, Outcome, Pending, Service, Verdict};
+use crate::auth::{Attempt, Authentication, Outcome, Pending, Service, Source, Verdict};
 use crate::base::{Origin, Reason, ReasonCode};
 use crate::listen::Permit;
-use crate::ops::event::auth::{self as event, Facts};
+use crate::ops::event::auth::{self as event, Facts, Proof};
 use crate::sys::local_socket;
 use crate::wire::saslauthd::{Refusal, Reply, Request, RequestBuffer};
 
@@ -236,14 +236,14 @@ impl Session {
 
     /// Answers, and records the outcome: the one event of this request.
     fn conclude(&self, stream: &impl AsFd, claim: &Claim, outcome: &Outcome) {
-        let has_pam = self.server.authenticator.asks("pam");
+        let has_pam = outcome.chain.as_ref().is_some_and(|chain| chain.asks("pam"));
         let dialect = if has_pam { Dialect::Pam } else { Dialect::Bare };
         let reply = wording::reply(&outcome.verdict, dialect, self.manners.unavailable);
         answer(stream, reply);
         let facts = claim.facts(outcome.by, outcome.elapsed);
         let told = wording::told(reply);
         match &outcome.verdict {
-            Verdict::Accepted(_) => event::accepted(&facts),
+            Verdict::Accepted(_) => event::accepted(&facts, proof(outcome.source)),
             Verdict::Rejected(reason) => event::rejected(&facts, told, reason),
             Verdict::Unavailable(reason) => event::unavailable(&facts, told, reason),
         }
@@ -261,7 +261,9 @@ impl Session {
             "uid {uid} has as many connections as one may have (authd.max_connections_per_uid)"
         );
         let verdict = Verdict::Unavailable(Reason::new(ReasonCode::Busy, detail));
-        self.conclude(stream, claim, &Outcome { verdict, by: "", elapsed: self.started.elapsed() });
+        let elapsed = self.started.elapsed();
+        let outcome = Outcome { verdict, by: "", elapsed, source: Source::Asked, chain: None };
+        self.conclude(stream, claim, &outcome);
     }
 
     /// Does the rest, waiting where it has to.
@@ -330,6 +332,13 @@ impl Claim {
             mech,
             elapsed,
         }
+    }
+}
+
+fn proof(source: Source) -> Proof {
+    match source {
+        Source::Asked => Proof::Fresh,
+        Source::Remembered => Proof::Cached,
     }
 }
 

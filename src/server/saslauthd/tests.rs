@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::auth::{Accepted, Answer, Attempt, Verification, Verify};
+use crate::auth::{Accepted, Answer, Attempt, CacheSettings, TagKey, Verification, Verify};
 use crate::base::{Reason, ReasonCode, Secret};
 use crate::listen::UnixSocketOptions;
 use crate::wire::saslauthd::Credentials;
@@ -72,12 +72,13 @@ impl Service {
         let path = dir.path().join("mux");
         let fake = Arc::new(Fake { name: backend, asked: AtomicUsize::new(0) });
         let judging = crate::auth::Settings {
-            backends: Vec::new(),
+            backends: vec![backend.to_owned()],
             default_realm: "host.test".to_owned(),
             floor: Duration::ZERO,
+            cache: CacheSettings { enabled: false, size: 1, ttl: Duration::ZERO },
         };
-        let authenticator =
-            Authenticator::new(vec![Arc::clone(&fake) as Arc<dyn Verify>], &judging);
+        let backends = [Arc::clone(&fake) as Arc<dyn Verify>];
+        let authenticator = Authenticator::new(&backends, &judging, TagKey::for_tests()).unwrap();
         let server = Server::new(&settings(&path), authenticator);
         let options = UnixSocketOptions { mode: 0o600, owner: None, directory_mode: 0o700 };
         let socket = UnixSocket::bind(&path, &options).unwrap();

@@ -6,7 +6,9 @@ use std::sync::{Arc, mpsc};
 use rusqlite::Connection;
 
 use super::{id, secret, settings, sql, store_with_alice};
-use crate::auth::{Accepted, Answer, Attempt, RealmSource, Service, Verification, Verify};
+use crate::auth::{
+    Accepted, Answer, Attempt, RealmSource, Revision, Service, Verification, Verify,
+};
 use crate::backend::hashing::{HashPool, Refused, Verifier};
 use crate::backend::store::{Access, PasswordStore, Settings, Store};
 use crate::base::{Origin, ReasonCode};
@@ -151,6 +153,85 @@ async fn a_stopped_store_is_unavailable() {
         Answer::Unavailable(reason) => assert_eq!(reason.code, ReasonCode::Stopping),
         other => panic!("{other:?}"),
     }
+}
+
+// --- what a cached answer rests on
+
+#[test]
+fn the_revision_stays_while_nobody_writes_and_changes_with_any_commit() {
+    let (_directory, settings) = store_with_alice();
+    let store = PasswordStore::start(&settings).unwrap();
+    let settled = settled_revision(&store);
+    for _ in 0..100 {
+        assert_eq!(store.revision(), settled);
+    }
+    let mut admin = Store::open(&settings, Access::Existing).unwrap();
+    let mut before = settled;
+    for round in 0..100 {
+        admin.set_password(&id("alice"), &secret(&format!("p{round}"))).unwrap();
+        let after = store.revision();
+        assert_ne!(after, before, "round {round}");
+        before = after;
+    }
+}
+
+/// Each of the readers counts the changes on its own, so the first looks may differ.
+fn settled_revision(store: &PasswordStore) -> Revision {
+    let mut last = store.revision();
+    for _ in 0..100 {
+        last = store.revision();
+    }
+    last
+}
+
+#[test]
+fn the_grounds_of_a_user_change_with_that_user_only() {
+    let (_directory, settings) = store_with_alice();
+    let store = PasswordStore::start(&settings).unwrap();
+    let mut admin = Store::open(&settings, Access::Existing).unwrap();
+    let (alice, bob) = (id("alice"), id("bob"));
+    let first = (store.grounds(&alice), store.grounds(&bob));
+    admin.add(&bob, Some(&secret("s3cret"))).unwrap();
+    let second = (store.grounds(&alice), store.grounds(&bob));
+    assert_eq!(second.0, first.0);
+    assert_ne!(second.1, first.1);
+    admin.set_password(&alice, &secret("s3cret")).unwrap();
+    assert_ne!(store.grounds(&alice), first.0, "the same password, set anew");
+    assert_eq!(store.grounds(&bob), second.1);
+    let unlocked = store.grounds(&alice);
+    admin.lock(&alice).unwrap();
+    assert_ne!(store.grounds(&alice), unlocked);
+    admin.unlock(&alice).unwrap();
+    assert_eq!(store.grounds(&alice), unlocked);
+    sql(&settings.path, "UPDATE users SET last_used = 7");
+    assert_eq!(store.grounds(&alice), unlocked, "a login is no reason to forget another");
+}
+
+#[test]
+fn a_file_that_was_replaced_or_is_gone_shows_in_the_revision() {
+    let (directory, settings) = store_with_alice();
+    let store = PasswordStore::start(&settings).unwrap();
+    let backup = directory.path().join("backup.db");
+    fs::copy(&settings.path, &backup).unwrap();
+    Store::open(&settings, Access::Existing).unwrap().delete(&id("alice")).unwrap();
+    let (before, grounds) = (settled_revision(&store), store.grounds(&id("alice")));
+    fs::rename(&backup, &settings.path).unwrap();
+    assert_ne!(store.revision(), before);
+    assert_ne!(store.grounds(&id("alice")), grounds, "the restored file has her");
+    let before = settled_revision(&store);
+    fs::remove_file(&settings.path).unwrap();
+    assert_ne!(store.revision(), before);
+    assert_eq!(store.grounds(&id("alice")), None, "nothing can be told of a file that is gone");
+}
+
+#[test]
+fn an_acceptance_that_was_recalled_counts_as_a_use() {
+    let (_directory, settings) = store_with_alice();
+    let store = PasswordStore::start(&settings).unwrap();
+    store.recalled(&id("alice"), None);
+    drop(store);
+    let admin = Store::open(&settings, Access::Existing).unwrap();
+    assert!(admin.find(&id("alice")).unwrap().unwrap().last_used.is_some());
 }
 
 // --- the pool
