@@ -71,6 +71,8 @@ fn serve(settings: &Config, args: &Args, config: &ConfigSource) -> Result<(), Fa
     let prepared = authd::prepare(settings, &mut inherited).map_err(Failure::Start)?;
     // After them too: a change of the uid makes the process dumpable again.
     keep_memory_private();
+    // Outlives the runtime: the last lines are written when its tasks have ended.
+    let _log = log::in_background().map_err(Failure::Runtime)?;
     let runtime = tokio::runtime::Runtime::new().map_err(Failure::Runtime)?;
     let read = || {
         let config = config.load().map_err(|problems| problems.to_string())?;
