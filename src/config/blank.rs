@@ -26,6 +26,7 @@ pub(super) fn config(fqdn: &str) -> Config {
         },
         saslauthd: saslauthd(),
         pam: pam(),
+        shadow: backend::shadow::Settings { threads: 0, max_waiting: 0, timeout: Duration::ZERO },
         store: backend::store::Settings {
             path: PathBuf::new(),
             memory_kib: 0,

@@ -48,6 +48,8 @@ pub struct Config {
     pub saslauthd: server::saslauthd::Settings,
     /// `[pam]`
     pub pam: backend::pam::Settings,
+    /// `[shadow]`
+    pub shadow: backend::shadow::Settings,
     /// `[store]`
     pub store: backend::store::Settings,
     /// `[gate]`, `[[gate.listener]]`, `[[gate.backend]]`

@@ -18,6 +18,7 @@ use super::service;
 use super::signals::Signals;
 use crate::auth::{Authenticator, NoBackend, TagKey};
 use crate::backend::pam::{Helper, HelperError};
+use crate::backend::shadow::AccountsError;
 use crate::backend::store::StoreError;
 use crate::config::Config;
 use crate::listen::{ListenError, UnixSocket, UnixSocketOptions};
@@ -51,6 +52,9 @@ pub enum StartError {
     /// The password store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The accounts of this host.
+    #[error(transparent)]
+    Accounts(#[from] AccountsError),
     /// The PAM helper.
     #[error(transparent)]
     Helper(#[from] HelperError),

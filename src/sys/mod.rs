@@ -8,5 +8,6 @@ pub mod host;
 pub mod limits;
 pub mod local_socket;
 pub mod privileges;
+pub mod shadow;
 pub mod terminal;
 pub mod users;

@@ -18,8 +18,9 @@ pub(super) const SECTION: Section = Section {
             name: "backends",
             kind: Kind::List {
                 least: 1,
-                expected: "\"store\" and \"pam\", in the order they are asked",
-                words: &["store", "pam"],
+                expected: "backends in the order they are asked: \"store\", \"pam\", \"shadow\", \
+                           \"getpwent\"",
+                words: &["store", "pam", "shadow", "getpwent"],
                 check: |_| Ok(()),
                 set: |config, names| config.auth.backends = names,
             },

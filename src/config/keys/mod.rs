@@ -11,6 +11,7 @@ mod gate;
 mod limits;
 mod log;
 mod pam;
+mod shadow;
 mod store;
 mod tls;
 
@@ -67,6 +68,7 @@ pub static SECTIONS: &[Section] = &[
     cache::SECTION,
     pam::SECTION,
     store::SECTION,
+    shadow::SECTION,
     gate::SECTION,
     gate::LISTENER,
     gate::BACKEND,
