@@ -212,11 +212,12 @@ impl Load<'_> {
     fn rouse(&mut self, answers: usize, now: Instant) {
         for (group, of) in self.groups.iter().enumerate() {
             let is_due = of.after.is_some_and(|every| answers.is_multiple_of(every));
-            if is_due && now < self.end {
-                if let Some(client) = self.idle[group].pop() {
-                    self.clients[client].started = now;
-                    self.blocked.push_back(client);
-                }
+            if is_due
+                && now < self.end
+                && let Some(client) = self.idle[group].pop()
+            {
+                self.clients[client].started = now;
+                self.blocked.push_back(client);
             }
         }
     }
