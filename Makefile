@@ -23,7 +23,7 @@ UNITS = saslgate-authd.service saslgate-authd.socket saslgate-gate.service \
 	saslgate-pam.service saslgate-pam.socket
 LINKS = saslpasswd2 saslpasswd sasldblistusers2 sasldblistusers testsaslauthd
 # Test programs that run the same cases against Cyrus saslauthd.
-SUBJECT_TESTS = saslauthd_protocol saslauthd_clients
+SUBJECT_TESTS = saslauthd_protocol saslauthd_clients saslauthd_face
 
 .PHONY: help
 help: ## List the targets
@@ -44,6 +44,11 @@ test: toolchain ## Install the programs to test with, and run every test
 	$(CARGO) test --locked --features peer-tests
 	@echo "The same saslauthd tests, now against Cyrus saslauthd:"
 	SUBJECT=original $(CARGO) test --locked --features peer-tests $(SUBJECT_TESTS:%=--test %)
+
+.PHONY: soak
+soak: toolchain ## A million requests for each backend: memory and open files must stay (SOAK=n for another number)
+	@packaging/setup.sh peers
+	SOAK=$${SOAK:-1000000} $(CARGO) test --locked --release --features peer-tests --test saslauthd_soak -- --nocapture --test-threads 1
 
 .PHONY: ladder
 ladder: release ## Walk the README's ladder on a Debian booted in a private directory (root, network)

@@ -5,7 +5,6 @@
 //! program. This is the only place that prints.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the place that prints")]
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -61,7 +60,7 @@ enum Command {
 pub fn main() -> ExitCode {
     let mut words = std::env::args_os();
     let called_as = words.next().unwrap_or_default();
-    if let Some(code) = compat::run_as(&program_name(&called_as), words) {
+    if let Some(code) = compat::run_as(&called_as, words) {
         return code;
     }
     let Saslgate { config, command } = Saslgate::parse();
@@ -80,11 +79,6 @@ pub fn main() -> ExitCode {
 #[must_use]
 pub fn pam_main() -> ExitCode {
     pam::main()
-}
-
-fn program_name(called_as: &OsString) -> String {
-    let name = Path::new(called_as).file_name().unwrap_or_default();
-    name.to_string_lossy().into_owned()
 }
 
 /// The configuration file a command works with.
@@ -124,6 +118,16 @@ fn keep_memory_private() {
     if let Err(error) = sys::limits::forbid_core_dumps() {
         tracing::warn!("core files of this process may hold passwords: {error}");
     }
+}
+
+/// The runtime of a service, if the kernel gives random bytes: keys are made of
+/// them, and what seeds its tables with them would panic without.
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    getrandom::fill(&mut [0; 16]).map_err(|error| {
+        let text = format!("the kernel gives no random bytes (getrandom(2)): {error}");
+        std::io::Error::other(text)
+    })?;
+    tokio::runtime::Runtime::new()
 }
 
 /// Says why the service `name` did not start.

@@ -17,6 +17,7 @@ use crate::{auth, backend, gate, ops, server};
 pub(super) fn config(fqdn: &str) -> Config {
     Config {
         authd_user: None,
+        authd_watch_config: false,
         gate_user: None,
         auth: auth::Settings {
             backends: Vec::new(),
@@ -34,7 +35,11 @@ pub(super) fn config(fqdn: &str) -> Config {
             lanes: 0,
             hash_threads: 0,
             max_waiting: 0,
+            policy: backend::store::Policy { min_length: 0, min_score: 4 },
+            scram: backend::store::Scram::Made,
         },
+        // The other choice than the default: none.
+        sasldb: backend::sasldb::Settings { path: Some(PathBuf::new()), max_bytes: 0 },
         gate: gate(fqdn),
         tls: None,
         log: ops::log::Settings { level: Level::Error, target: Target::Stderr },

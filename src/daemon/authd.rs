@@ -6,6 +6,7 @@
 
 mod panel;
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -236,6 +237,7 @@ impl Running {
             ..in_force.saslauthd
         };
         state.config.authd_user = in_force.authd_user;
+        state.config.authd_watch_config = in_force.authd_watch_config;
         state.config.log = in_force.log;
         state.panel = panel;
         Ok(kept)
@@ -264,20 +266,24 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
             was.max_connections_per_uid != is.max_connections_per_uid,
         ),
         ("authd.user", old.authd_user != new.authd_user),
+        ("authd.watch_config", old.authd_watch_config != new.authd_watch_config),
         ("[log]", old.log != new.log),
     ];
     changes.into_iter().filter_map(|(name, has_changed)| has_changed.then_some(name)).collect()
 }
 
 /// Runs the service until it is told to stop. `read` reads the configuration
-/// again, and gives its problems as text.
+/// again, and gives its problems as text; it is read when `file` changes, too,
+/// unless that is turned off. `ready` is called once it serves.
 ///
 /// # Errors
 /// [`StartError`].
 pub async fn run(
     config: &Config,
     prepared: Prepared,
+    file: &Path,
     read: impl Fn() -> Result<Config, String>,
+    ready: impl FnOnce(),
 ) -> Result<(), StartError> {
     let signals = Signals::install().map_err(StartError::Signals)?;
     let stop = CancellationToken::new();
@@ -285,8 +291,10 @@ pub async fn run(
     // The words of the original, which scripts wait for.
     tracing::info!("listening on socket: {}", running.place());
     tracing::info!("asking {}", config.auth.backends.join(", "));
+    ready();
     let reload = |config: &Config| running.reload(config).map_err(|error| error.to_string());
-    service::live(signals, &stop, read, reload).await;
+    let watched = config.authd_watch_config.then_some(file);
+    service::live(signals, &stop, watched, read, reload).await;
     running.drain(DRAIN).await;
     Ok(())
 }

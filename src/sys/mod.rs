@@ -1,9 +1,12 @@
 //! The operating system, safely: names of the host and its users, sockets of
-//! local peers, privileges.
+//! local peers, privileges, files that change, the way into the background.
 //!
 //! Layer 1: names `base` only. The one place beside `backend/pam` where
 //! `unsafe` may stand, one operation a block.
 
+pub mod claim;
+pub mod detach;
+pub mod file_watch;
 pub mod host;
 pub mod limits;
 pub mod local_socket;

@@ -12,12 +12,14 @@
 pub(crate) mod activation;
 pub(crate) mod clients;
 pub(crate) mod dialogue;
+pub(crate) mod face;
 pub(crate) mod fake_authd;
 pub(crate) mod gate;
 pub(crate) mod gate_world;
 pub(crate) mod mail_clients;
 pub(crate) mod process;
 pub(crate) mod saslauthd;
+pub(crate) mod sasldb;
 pub(crate) mod scripted_backend;
 pub(crate) mod sendmail;
 pub(crate) mod site;

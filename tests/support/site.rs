@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use saslgate::auth::{Answer, Attempt, RealmSource, Service, Verification, Verify};
-use saslgate::backend::store::{Access, PasswordStore, Settings, Store};
+use saslgate::backend::store::{Access, PasswordStore, Policy, Scram, Settings, Store};
 use saslgate::base::{Identity, Origin, Secret};
 
 use super::gate::SASLGATE;
@@ -52,6 +52,8 @@ impl Site {
             lanes: 1,
             hash_threads: 1,
             max_waiting: 16,
+            policy: Policy::default(),
+            scram: Scram::Omitted,
         }
     }
 

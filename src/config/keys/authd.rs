@@ -19,15 +19,16 @@ pub(super) const SECTION: Section = Section {
             kind: Kind::List {
                 least: 1,
                 expected: "backends in the order they are asked: \"store\", \"pam\", \"shadow\", \
-                           \"getpwent\"",
-                words: &["store", "pam", "shadow", "getpwent"],
+                           \"getpwent\", \"sasldb\"",
+                words: &["store", "pam", "shadow", "getpwent", "sasldb"],
                 check: |_| Ok(()),
                 set: |config, names| config.auth.backends = names,
             },
             default: Some("[\"pam\"]"),
             text: "Who is asked, in this order. A backend that does not know the user passes on to \
                    the next; one that knows the user decides. Put \"store\" in front to manage mail \
-                   users with saslpasswd2 beside the accounts of the host.",
+                   users with saslpasswd2 beside the accounts of the host. \"sasldb\" asks the \
+                   database of Cyrus SASL as it is.",
         },
         Key {
             name: "socket",
@@ -164,6 +165,14 @@ pub(super) const SECTION: Section = Section {
             text: "Account that authd becomes once it has what only root may open, where it is \
                    started as root. Empty: it stays what it was started as, which is right under \
                    the systemd units that come with saslgate.",
+        },
+        Key {
+            name: "watch_config",
+            kind: Kind::Flag { set: |config, is_on| config.authd_watch_config = is_on },
+            default: Some("true"),
+            text: "Read this file again when it has changed, as after SIGHUP. A file with a \
+                   mistake changes nothing, and the log says where it is. Changes of accounts and \
+                   passwords need no reload in any case.",
         },
     ],
 };

@@ -11,6 +11,7 @@ mod gate;
 mod limits;
 mod log;
 mod pam;
+mod sasldb;
 mod shadow;
 mod store;
 mod tls;
@@ -68,6 +69,7 @@ pub static SECTIONS: &[Section] = &[
     cache::SECTION,
     pam::SECTION,
     store::SECTION,
+    sasldb::SECTION,
     shadow::SECTION,
     gate::SECTION,
     gate::LISTENER,

@@ -15,7 +15,7 @@ use super::{Head, Shape};
 
 /// The thread, once there is one.
 static SPOOL: OnceLock<Arc<Spool>> = OnceLock::new();
-/// How the lines look.
+/// How the lines look; unset where they do not go to standard error.
 static SHAPE: OnceLock<Shape> = OnceLock::new();
 /// Whether lines go to it.
 static IS_SPOOLED: AtomicBool = AtomicBool::new(false);
@@ -27,8 +27,9 @@ static IS_SPOOLED: AtomicBool = AtomicBool::new(false);
 /// # Errors
 /// The system refuses a thread.
 pub fn in_background() -> io::Result<Background> {
+    // Lines to syslog bound their wait themselves.
+    let Some(shape) = SHAPE.get().copied() else { return Ok(Background(())) };
     if SPOOL.get().is_none() {
-        let shape = SHAPE.get().copied().unwrap_or(Shape::Dated);
         let lost = move |count| {
             let head = Head(shape, tracing::Level::WARN);
             format!("{head}{count} log lines were lost: who reads them does not keep up\n")
