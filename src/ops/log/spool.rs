@@ -134,11 +134,13 @@ impl Spool {
     fn write_on(&self, mut output: impl Write, told: impl Fn(u64) -> String) {
         let mut taken = Vec::new();
         loop {
-            let lost = self.take(&mut taken);
-            // Nobody could be told of an error: the log is where one is told.
-            let _ = output.write_all(&taken);
-            if lost > 0 {
-                let _ = output.write_all(told(lost).as_bytes());
+            let mut lost = self.take(&mut taken);
+            if output.write_all(&taken).is_err() {
+                // A full disk, for instance. What part of it was written nobody knows.
+                lost += memchr::memchr_iter(b'\n', &taken).count() as u64;
+            }
+            if lost > 0 && output.write_all(told(lost).as_bytes()).is_err() {
+                self.state().lost += lost;
             }
             let _ = output.flush();
             taken.clear();
@@ -249,6 +251,36 @@ mod tests {
         go.send(()).unwrap();
         spool.put(b"e\n", Haste::Now);
         assert_eq!(lines.recv().unwrap(), "e\n");
+    }
+
+    /// A disk that is full at first.
+    struct Disk(Sender<String>, u32);
+
+    impl Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if self.1 > 0 {
+                self.1 -= 1;
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.0.send(String::from_utf8_lossy(bytes).into_owned()).unwrap();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn lines_that_a_full_disk_refused_are_counted() {
+        let (written, lines) = channel();
+        let told = |lost| format!("{lost} lost\n");
+        let spool = Spool::with_limit(LIMIT, Disk(written, 2), told).unwrap();
+        spool.put(b"a\nb\n", Haste::Now);
+        spool.flush();
+        spool.put(b"c\n", Haste::Now);
+        assert_eq!(lines.recv().unwrap(), "c\n");
+        assert_eq!(lines.recv().unwrap(), "2 lost\n");
     }
 
     #[test]
