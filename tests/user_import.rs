@@ -139,17 +139,27 @@ fn an_export_moves_everything_to_another_host() {
 
 #[test]
 fn a_sasldb2_comes_along() {
-    let samples = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/samples");
-    for sample in ["sasldb2-berkeley.db", "sasldb2.gdbm", "sasldb2.lmdb"] {
+    let samples = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/samples/sasldb");
+    for sample in [
+        "berkeley/real_saslpasswd2_debian.db",
+        "gdbm/real_saslpasswd2_head.gdbm",
+        "lmdb/real_saslpasswd2_head.lmdb",
+    ] {
         let site = Site::new();
         let file = samples.join(sample);
         let (code, stdout, stderr) = import(&site, &["--sasldb", file.to_str().unwrap()], b"");
         assert_eq!(code, Some(0), "{sample}: {stderr}");
-        let added: usize = stdout.split(' ').next().unwrap().parse().unwrap();
-        assert!(added > 0, "{sample}: {stdout}{stderr}");
+        let daemon = PasswordStore::start(&site.settings()).unwrap();
+        assert!(accepts(&daemon, "UPPER@example.com", "UPPER'pw"), "{sample}: {stdout}{stderr}");
+        assert!(!accepts(&daemon, "UPPER@example.com", "upper'pw"));
         let store = Store::open(&site.settings(), Access::Existing).unwrap();
         assert!(store.list().all(|user| user.unwrap().kinds == [Kind::Argon2id]));
     }
+    let site = Site::new();
+    let damaged = samples.join("corrupt/c_trunc.db");
+    let (code, _, stderr) = import(&site, &["--sasldb", damaged.to_str().unwrap()], b"");
+    assert_eq!(code, Some(65), "{stderr}");
+    assert!(stderr.contains("c_trunc.db"), "{stderr}");
 }
 
 #[test]
