@@ -150,8 +150,8 @@ fn a_sasldb2_comes_along() {
         let (code, stdout, stderr) = import(&site, &["--sasldb", file.to_str().unwrap()], b"");
         assert_eq!(code, Some(0), "{sample}: {stderr}");
         let daemon = PasswordStore::start(&site.settings()).unwrap();
-        assert!(accepts(&daemon, "UPPER@example.com", "UPPER'pw"), "{sample}: {stdout}{stderr}");
-        assert!(!accepts(&daemon, "UPPER@example.com", "upper'pw"));
+        assert!(accepts(&daemon, "UPPER@example.com", "UPPERpw"), "{sample}: {stdout}{stderr}");
+        assert!(!accepts(&daemon, "UPPER@example.com", "upperpw"));
         let store = Store::open(&site.settings(), Access::Existing).unwrap();
         assert!(store.list().all(|user| user.unwrap().kinds == [Kind::Argon2id]));
     }
