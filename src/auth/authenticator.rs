@@ -29,7 +29,7 @@ use super::settings::Settings;
 use super::tag::TagKey;
 use super::verdict::{Authenticated, Verdict};
 use super::verify::{Attempt, Pending, RealmSource, Verify};
-use crate::base::{Identity, IdentityError};
+use crate::base::{Identity, IdentityError, Reason, ReasonCode};
 
 /// Judges attempts. Backends and settings can be replaced while attempts are
 /// under way; each attempt ends with those it began with.
@@ -40,9 +40,9 @@ pub struct Authenticator {
 
 /// Who is asked, and how.
 pub(super) struct Panel {
-    chain: Arc<Chain>,
-    default_realm: String,
-    pub(super) floor: Duration,
+    pub(super) settings: Settings,
+    /// As [`Settings::chains`] lists them.
+    chains: Vec<Arc<Chain>>,
     pub(super) cache: Option<Cache>,
 }
 
@@ -59,6 +59,20 @@ pub struct Outcome {
     pub source: Source,
     /// Who was to be asked; `None` if it did not come to that.
     pub chain: Option<Arc<Chain>>,
+}
+
+impl Outcome {
+    /// The socket is not in the configuration any more.
+    fn closed(started: Instant) -> Self {
+        let detail = "this socket is no longer configured ([[authd.listener]]): restart authd";
+        Self {
+            verdict: Verdict::Unavailable(Reason::new(ReasonCode::BackendDown, detail)),
+            by: "",
+            elapsed: started.elapsed(),
+            source: Source::Asked,
+            chain: None,
+        }
+    }
 }
 
 /// Where a verdict is from.
@@ -117,18 +131,22 @@ impl Authenticator {
         login: &[u8],
         realm: &[u8],
     ) -> Result<(Identity, RealmSource), IdentityError> {
-        let identity = Identity::from_wire(login, realm, &self.panel.load().default_realm)?;
+        let identity =
+            Identity::from_wire(login, realm, &self.panel.load().settings.default_realm)?;
         let is_named = Identity::names_realm(login, realm);
         Ok((identity, if is_named { RealmSource::Claim } else { RealmSource::Default }))
     }
 
-    /// Judges `attempt`. Acceptance and outages are told at once; a refusal
+    /// Judges `attempt`, which came through the socket called `entrance`
+    /// (`None`: the default one). Acceptance and outages are told at once; a refusal
     /// takes at least the floor, so that its time tells nothing of its cause.
     #[must_use]
-    pub fn authenticate(&self, attempt: Attempt) -> Authentication {
+    pub fn authenticate(&self, attempt: Attempt, entrance: Option<&str>) -> Authentication {
         let started = Instant::now();
         let panel = self.panel.load_full();
-        let chain = Arc::clone(&panel.chain);
+        let Some(chain) = panel.chain(&attempt, entrance) else {
+            return Authentication::Ready(Outcome::closed(started));
+        };
         let login = panel.cache.as_ref().map(|cache| cache.tag(&attempt, chain.number));
         let recalled = panel.cache.as_ref().zip(login.as_ref());
         let recalled =
@@ -151,15 +169,23 @@ impl Authenticator {
 }
 
 impl Panel {
+    /// Who is asked about `attempt`; `None` if there is no such entrance.
+    fn chain(&self, attempt: &Attempt, entrance: Option<&str>) -> Option<Arc<Chain>> {
+        let (realm, service) = (attempt.identity.realm(), attempt.service.as_str());
+        let number = self.settings.number(entrance, realm, service)?;
+        self.chains.get(number).map(Arc::clone)
+    }
+
     fn new(
         backends: &[Arc<dyn Verify>],
         settings: &Settings,
         key: &Arc<TagKey>,
     ) -> Result<Self, NoBackend> {
+        let chains = settings.chains().enumerate();
+        let chains = chains.map(|(number, names)| Chain::of(number, names, backends));
         Ok(Self {
-            chain: Chain::of(0, &settings.backends, backends)?,
-            default_realm: settings.default_realm.clone(),
-            floor: settings.floor,
+            chains: chains.collect::<Result<_, _>>()?,
+            settings: settings.clone(),
             cache: Cache::new(&settings.cache, key),
         })
     }

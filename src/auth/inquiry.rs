@@ -138,8 +138,9 @@ impl Inquiry {
 
     fn judge(self, verdict: Verdict, by: &'static str) -> Judged {
         let elapsed = self.started.elapsed();
-        let is_early = matches!(verdict, Verdict::Rejected(_)) && elapsed < self.panel.floor;
-        let due = is_early.then(|| self.started + self.panel.floor);
+        let is_early =
+            matches!(verdict, Verdict::Rejected(_)) && elapsed < self.panel.settings.floor;
+        let due = is_early.then(|| self.started + self.panel.settings.floor);
         let outcome =
             Outcome { verdict, by, elapsed, source: Source::Asked, chain: Some(self.chain) };
         Judged { outcome, due }

@@ -13,6 +13,7 @@ mod cache;
 mod chain;
 mod exchange;
 mod inquiry;
+mod route;
 mod settings;
 mod tag;
 mod verdict;
@@ -24,7 +25,8 @@ pub use chain::{Chain, NoBackend};
 pub use exchange::{
     Conversation, Exchange, ExchangeContext, Mechanisms, Response, Step, StepResult,
 };
-pub use settings::Settings;
+pub use route::Route;
+pub use settings::{Entrance, Settings};
 pub use tag::TagKey;
 pub use verdict::{Authenticated, Verdict};
 pub use verify::{

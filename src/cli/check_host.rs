@@ -57,7 +57,7 @@ fn services(file: &Inspected) -> Option<Problem> {
 fn password_store(file: &Inspected) -> Option<Problem> {
     let key = "store.path";
     let path = &file.config.store.path;
-    if !file.config.auth.backends.iter().any(|name| name == "store") {
+    if !file.config.auth.asks("store") {
         return None;
     }
     match store::inspect(path, service_uid(file, path)) {
@@ -123,7 +123,7 @@ fn accounts(file: &Inspected) -> Vec<Problem> {
 }
 
 fn unused(file: &Inspected) -> Option<Problem> {
-    if file.config.auth.backends.iter().any(|name| name == "pam") || !file.sets_any_of("pam") {
+    if file.config.auth.asks("pam") || !file.sets_any_of("pam") {
         return None;
     }
     let title = "[pam] has no effect: \"pam\" is not among the backends".to_owned();

@@ -20,6 +20,8 @@ pub(super) fn config(fqdn: &str) -> Config {
         gate_user: None,
         auth: auth::Settings {
             backends: Vec::new(),
+            routes: Vec::new(),
+            entrances: Vec::new(),
             default_realm: fqdn.to_owned(),
             floor: Duration::ZERO,
             cache: auth::CacheSettings { enabled: true, size: 0, ttl: Duration::ZERO },
@@ -46,6 +48,8 @@ fn saslauthd() -> server::saslauthd::Settings {
         socket_mode: 0,
         socket_owner: None,
         directory_mode: 0,
+        allowed_users: Vec::new(),
+        listeners: Vec::new(),
         max_connections: 0,
         max_connections_per_uid: 0,
         request_timeout: Duration::ZERO,

@@ -9,8 +9,10 @@ mod authd;
 mod cache;
 mod gate;
 mod limits;
+mod listener;
 mod log;
 mod pam;
+mod route;
 mod store;
 mod tls;
 
@@ -64,6 +66,8 @@ pub struct Key {
 /// Every section, in the order of the manual.
 pub static SECTIONS: &[Section] = &[
     authd::SECTION,
+    route::SECTION,
+    listener::SECTION,
     cache::SECTION,
     pam::SECTION,
     store::SECTION,
