@@ -133,8 +133,12 @@ impl Authenticator {
     ) -> Result<(Identity, RealmSource), IdentityError> {
         let identity =
             Identity::from_wire(login, realm, &self.panel.load().settings.default_realm)?;
-        let is_named = Identity::names_realm(login, realm);
-        Ok((identity, if is_named { RealmSource::Claim } else { RealmSource::Default }))
+        let source = match (realm.is_empty(), Identity::names_realm(login, realm)) {
+            (false, _) => RealmSource::Claim,
+            (true, true) => RealmSource::Login,
+            (true, false) => RealmSource::Default,
+        };
+        Ok((identity, source))
     }
 
     /// Judges `attempt`, which came through the socket called `entrance`

@@ -49,6 +49,7 @@ impl TagKey {
     pub(super) fn login(&self, attempt: &Attempt, chain: usize) -> Tag {
         let source = match attempt.realm {
             RealmSource::Claim => b"claim",
+            RealmSource::Login => b"login",
             RealmSource::Default => b"deflt",
         };
         let fields = [

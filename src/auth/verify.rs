@@ -30,8 +30,11 @@ pub struct Attempt {
 /// Where the realm of an identity is from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RealmSource {
-    /// From the login or the realm field.
+    /// From the realm field: libsasl2 splits logins, or its program set a realm.
     Claim,
+    /// From the login itself (`alice@example.org`, the realm field empty): Exim
+    /// and testsaslauthd do not split.
+    Login,
     /// Neither named one: our default realm.
     Default,
 }

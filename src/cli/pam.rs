@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::rc::Rc;
 use std::time::Duration;
 
 use clap::Parser;
@@ -63,10 +64,11 @@ struct Given {
 /// Entry point.
 pub(super) fn main() -> ExitCode {
     let args = Args::parse();
+    let file = ConfigSource(args.config);
     let (log, settings, source) = if args.inherited {
         given(args.given)
     } else {
-        match ConfigSource(args.config).load_or_explain() {
+        match file.load_or_explain() {
             Ok(config) => (config.log, config.pam, Source::Service { user: config.authd_user }),
             Err(code) => return code,
         }
@@ -74,7 +76,9 @@ pub(super) fn main() -> ExitCode {
     if let Err(error) = log::init(log) {
         return failed("saslgate-pam", &error);
     }
-    match run(settings, &source) {
+    let reread =
+        move || file.load().map(|config| config.pam).map_err(|problems| problems.to_string());
+    match run(settings, &source, Rc::new(reread)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed("saslgate-pam", &error),
     }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use nix::unistd::{dup2_stdin, dup2_stdout, geteuid};
 use tracing::info;
 
-use crate::backend::pam::{Duties, Ending, Settings, Supervisor};
+use crate::backend::pam::{Duties, Ending, Reread, Settings, Succession, Supervisor};
 use crate::ops::systemd::{self, InheritedSockets};
 use crate::sys::local_socket::{self, Occupant};
 use crate::sys::users::{self, UserError};
@@ -67,33 +67,36 @@ pub enum StartError {
     System(#[from] io::Error),
 }
 
-/// Runs the supervisor until it is told to stop, and in each process that it
-/// forks, a worker (which does not return).
+/// Runs the supervisor until it is told to stop, in each process that it
+/// forks, a worker (which does not return), and in its standby, the next supervisor.
+/// `reread` gives the settings of a service again at SIGHUP.
 ///
 /// # Errors
 /// See [`StartError`].
-pub fn run(settings: Settings, source: &Source) -> Result<(), StartError> {
+pub fn run(settings: Settings, source: &Source, reread: Reread) -> Result<(), StartError> {
     let socket_file = settings.socket.clone();
-    let (duties, made) = match source {
+    let (mut duties, made) = match source {
         Source::Parent { peer } => (from_parent(settings, *peer)?, None),
-        Source::Service { user } => from_service(settings, user.as_deref(), socket_file)?,
+        Source::Service { user } => from_service(settings, user.as_deref(), socket_file, reread)?,
     };
-    let supervisor = Supervisor::new(duties)?;
-    info!("saslgate-pam is ready");
-    if let Source::Service { .. } = source {
-        systemd::ready("ready for requests of authd");
-    }
-    match supervisor.run() {
-        Ending::Worker(worker) => worker.serve(),
-        Ending::Drained => {
-            if let Some(path) = made {
-                // Somebody may have removed it already.
-                let _ = fs::remove_file(path);
-            }
-            info!("stopped");
-            Ok(())
+    loop {
+        let supervisor = Supervisor::new(duties)?;
+        info!("saslgate-pam is ready");
+        if let Source::Service { .. } = source {
+            systemd::ready("ready for requests of authd");
+        }
+        match supervisor.run() {
+            Ending::Worker(worker) => worker.serve(),
+            Ending::Standby(standby) => duties = standby.take_over(),
+            Ending::Drained => break,
         }
     }
+    if let Some(path) = made {
+        // Somebody may have removed it already.
+        let _ = fs::remove_file(path);
+    }
+    info!("stopped");
+    Ok(())
 }
 
 /// Takes socket and pipe from where the parent put them.
@@ -101,8 +104,15 @@ fn from_parent(settings: Settings, peer: Option<u32>) -> Result<Duties, StartErr
     let socket = io::stdin().as_fd().try_clone_to_owned()?;
     let pipe = io::stdout().as_fd().try_clone_to_owned()?;
     give_up_stdio()?;
-    let peers = allowed(peer);
-    Ok(Duties { settings, listener: UnixListener::from(socket), peers, parent: Some(pipe) })
+    Ok(Duties {
+        settings,
+        listener: UnixListener::from(socket),
+        peers: allowed(peer),
+        parent: Some(pipe),
+        // An authd that has another uid by then cannot start us again.
+        succession: if peer.is_some() { Succession::Standby } else { Succession::Outside },
+        reread: None,
+    })
 }
 
 /// Takes the socket of systemd, or makes one; gives the file it made.
@@ -110,6 +120,7 @@ fn from_service(
     settings: Settings,
     user: Option<&str>,
     path: Option<PathBuf>,
+    reread: Reread,
 ) -> Result<(Duties, Option<PathBuf>), StartError> {
     let owner = user.map(users::account).transpose()?.map(|account| account.uid.as_raw());
     let inherited = InheritedSockets::from_environment().take_unix("pam")?;
@@ -119,7 +130,15 @@ fn from_service(
         (None, None) => return Err(StartError::NoSocket),
     };
     give_up_stdio()?;
-    Ok((Duties { settings, listener, peers: allowed(owner), parent: None }, made))
+    let duties = Duties {
+        settings,
+        listener,
+        peers: allowed(owner),
+        parent: None,
+        succession: Succession::Outside,
+        reread: Some(reread),
+    };
+    Ok((duties, made))
 }
 
 /// Modules that print or read must not reach anything of ours.

@@ -1,10 +1,11 @@
-//! The gate's side of TLS towards the backend: verified, or no connection.
+//! Our side of TLS towards a server: the gate's backend, a directory.
 //!
-//! The backend's certificate must be issued by an authority of the CA file (or
-//! of the host's trust store) and carry the expected name. There is no setting
-//! that turns this off: unverified TLS stops nobody who sits in between.
+//! The server's certificate must be issued by an authority of the CA file (or
+//! of the host's trust store) and carry the expected name. The gate has no
+//! setting that turns this off: unverified TLS stops nobody who sits in
+//! between. Directories have one, since the original saslauthd has it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::crypto::aws_lc_rs;
@@ -12,11 +13,34 @@ use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::files::read_certificates;
+use super::files::{read_certificates, read_directory, read_key};
+use super::unverified::Unverified;
 use super::{HandshakeError, TlsError};
 
 /// A connection to the backend, encrypted and verified.
 pub type ClientStream<IO> = tokio_rustls::client::TlsStream<IO>;
+
+/// Whom a server's certificate must come from, and what we show of ourselves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trust {
+    /// Authorities, PEM.
+    pub ca_file: Option<PathBuf>,
+    /// A directory of such files. With neither, the host's trust store counts.
+    pub ca_dir: Option<PathBuf>,
+    /// Our own certificate and its key, for servers that ask for one.
+    pub identity: Option<(PathBuf, PathBuf)>,
+    /// Whether the certificate is looked at.
+    pub verification: Verification,
+}
+
+/// Whether a server's certificate is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verification {
+    /// It must be issued by a trusted authority and carry the server's name.
+    Full,
+    /// Any will do: whoever sits in between reads everything.
+    Off,
+}
 
 /// Makes TLS connections to one server name. Cheap to clone.
 #[derive(Clone)]
@@ -32,18 +56,43 @@ impl ClientTls {
     /// # Errors
     /// See [`TlsError`].
     pub fn load(ca_file: Option<&Path>, server_name: &str) -> Result<Self, TlsError> {
+        let trust = Trust {
+            ca_file: ca_file.map(Path::to_owned),
+            ca_dir: None,
+            identity: None,
+            verification: Verification::Full,
+        };
+        Self::trusting(&trust, server_name)
+    }
+
+    /// Reads what `trust` names. `server_name` as in [`load`](Self::load).
+    ///
+    /// # Errors
+    /// See [`TlsError`].
+    pub fn trusting(trust: &Trust, server_name: &str) -> Result<Self, TlsError> {
         let name = ServerName::try_from(server_name.to_owned())
             .map_err(|_| TlsError::BadServerName(server_name.to_owned()))?;
-        let roots = match ca_file {
-            Some(path) => authorities_of(path)?,
-            None => authorities_of_host()?,
-        };
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
+        let unverified = Arc::new(Unverified::new(&provider));
+        let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .map_err(TlsError::Library)?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+            .map_err(TlsError::Library)?;
+        let builder = match trust.verification {
+            Verification::Full => builder.with_root_certificates(authorities(trust)?),
+            Verification::Off => builder.dangerous().with_custom_certificate_verifier(unverified),
+        };
+        let config = match &trust.identity {
+            None => builder.with_no_client_auth(),
+            Some((certificate, key)) => builder
+                .with_client_auth_cert(
+                    read_certificates(certificate, "certificate")?,
+                    read_key(key)?,
+                )
+                .map_err(|error| TlsError::Unusable {
+                    certificate: certificate.clone(),
+                    detail: error.to_string(),
+                })?,
+        };
         Ok(Self { connector: Arc::new(config).into(), name })
     }
 
@@ -58,6 +107,21 @@ impl ClientTls {
     {
         Ok(self.connector.connect(self.name.clone(), io).await?)
     }
+}
+
+fn authorities(trust: &Trust) -> Result<RootCertStore, TlsError> {
+    let mut roots = match &trust.ca_file {
+        Some(path) => authorities_of(path)?,
+        None if trust.ca_dir.is_none() => return authorities_of_host(),
+        None => RootCertStore::empty(),
+    };
+    if let Some(directory) = &trust.ca_dir {
+        let (added, _skipped) = roots.add_parsable_certificates(read_directory(directory)?);
+        if added == 0 {
+            return Err(TlsError::NoCertificate { what: "CA directory", path: directory.clone() });
+        }
+    }
+    Ok(roots)
 }
 
 fn authorities_of(path: &Path) -> Result<RootCertStore, TlsError> {

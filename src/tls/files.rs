@@ -38,6 +38,22 @@ pub(super) fn read_certificates(
     }
 }
 
+/// Most files of a directory of authorities that are looked at (Debian's has 300).
+const MAX_FILES: usize = 4096;
+
+/// Reads every certificate in the regular files of a directory; other files are passed over.
+pub(super) fn read_directory(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    const WHAT: &str = "CA directory";
+    let unreadable = |source| TlsError::Unreadable { what: WHAT, path: path.to_owned(), source };
+    let mut found = Vec::new();
+    for entry in fs::read_dir(path).map_err(unreadable)?.take(MAX_FILES) {
+        let file = entry.map_err(unreadable)?.path();
+        // Keys, indexes, dangling links: whatever else lies there.
+        found.extend(read_certificates(&file, WHAT).unwrap_or_default());
+    }
+    Ok(found)
+}
+
 /// Reads the first private key of the file (PKCS#8, PKCS#1 or SEC1).
 pub(super) fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     const WHAT: &str = "private key";

@@ -2,8 +2,9 @@
 //!
 //! Decoders take bytes as they come and say when they have a whole; nothing
 //! here knows a socket, a clock, a session or a log. What a value means is the
-//! business of `server`, `gate` and `backend::remote`, which call this.
+//! business of `server`, `gate` and `backend`, which call this.
 //! Layer 1: names `base` only.
 
+pub mod ldap;
 pub mod saslauthd;
 pub mod smtp;

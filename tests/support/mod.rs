@@ -9,6 +9,7 @@
     reason = "each test program uses a part of it, and a test that cannot go on fails"
 )]
 
+pub(crate) mod activation;
 pub(crate) mod clients;
 pub(crate) mod dialogue;
 pub(crate) mod fake_authd;

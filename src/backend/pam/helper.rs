@@ -8,8 +8,9 @@
 //! leaves nothing behind; the supervisor checks the uid of who connects.
 //!
 //! A thread of its own waits for the child, so that it can be started before
-//! the async runtime and before privileges are dropped. Afterwards it must not
-//! be started again: without root, modules would fail for the wrong reason.
+//! the async runtime and before privileges are dropped. Afterwards it cannot
+//! be started again: without root, modules would fail for the wrong reason. The
+//! supervisor keeps a standby of its own then (`standby`).
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -34,8 +35,8 @@ use crate::ops::log;
 
 /// Pause before the first restart; doubles with each that follows soon.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-/// Longest pause before a restart.
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// Longest pause before a restart: whoever is killed again and again is back within a second.
+const LONGEST_PAUSE: Duration = Duration::from_millis(700);
 /// A child that lived this long did start well: the next pause is short again.
 const STEADY: Duration = Duration::from_secs(60);
 /// What a child may take to end beyond its longest request.
@@ -226,7 +227,9 @@ impl Keeper {
             warn!("saslgate-pam (pid {}) ended: {status}", ward.child.id());
             if geteuid() != self.euid {
                 // Who connects from now on is refused at once: the listener goes with us.
-                error!("saslgate-pam cannot be started again without root: restart authd");
+                error!(
+                    "saslgate-pam and its standby have ended, and only root can start them again: restart authd"
+                );
                 return;
             }
             let Some(next) = self.restart(&mut pause) else { return };

@@ -23,6 +23,7 @@ mod ipc;
 mod outcome;
 mod service;
 mod settings;
+mod standby;
 mod supervisor;
 mod sys;
 mod transaction;
@@ -31,7 +32,8 @@ mod worker;
 pub use client::{Pam, Reach};
 pub use helper::{Helper, HelperError, HelperOptions};
 pub use settings::{Settings, UserForm};
-pub use supervisor::{Duties, Ending, Supervisor};
+pub use standby::Standby;
+pub use supervisor::{Duties, Ending, Reread, Succession, Supervisor};
 pub use worker::Worker;
 
 #[cfg(test)]

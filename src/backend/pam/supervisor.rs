@@ -7,7 +7,8 @@
 //! strangers cannot fill the backlog. SIGTERM (or the end of the authd that
 //! started it) drains: idle workers leave at once, busy ones after their
 //! request, and late ones are killed as always. SIGHUP replaces the workers,
-//! and with them the modules they have loaded.
+//! and with them the modules they have loaded; a service also reads its settings
+//! again. A supervisor that nobody could start again forks its own [`Standby`].
 //!
 //! Called by `daemon::pam`. Logs each worker that died in a request, with the
 //! service and the user it was at.
@@ -22,7 +23,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigSet, Signal, killpg};
+use nix::sys::signal::{SigSet, Signal, kill, killpg};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{ForkResult, Pid, fork, getpid, pipe2, setpgid};
@@ -30,6 +31,7 @@ use tracing::{debug, error, info, warn};
 
 use super::board::{Board, Task};
 use super::settings::Settings;
+use super::standby::Standby;
 use super::worker::{self, Worker};
 use crate::base::Printable;
 use crate::sys::local_socket;
@@ -53,6 +55,23 @@ pub struct Duties {
     /// Write end of a pipe that the parent reads: an error there means that the
     /// parent has gone, and then the supervisor drains.
     pub parent: Option<OwnedFd>,
+    /// Whether somebody starts us again when we were killed.
+    pub succession: Succession,
+    /// Reads the settings again at SIGHUP, or gives the problems as text;
+    /// `None`: they were given once and for all.
+    pub reread: Option<Reread>,
+}
+
+/// See [`Duties::reread`].
+pub type Reread = Rc<dyn Fn() -> Result<Settings, String>>;
+
+/// Who follows a supervisor that was killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Succession {
+    /// Another, started by the service manager or by authd.
+    Outside,
+    /// A [`Standby`] of our own: authd is not root any more.
+    Standby,
 }
 
 /// How [`Supervisor::run`] returns.
@@ -61,6 +80,8 @@ pub enum Ending {
     Drained,
     /// This is a new process, forked to be this worker: call [`Worker::serve`].
     Worker(Worker),
+    /// This is a new process, forked to wait for the end of the supervisor.
+    Standby(Standby),
 }
 
 /// The supervisor of PAM workers.
@@ -68,6 +89,12 @@ pub struct Supervisor {
     settings: Rc<Settings>,
     peers: Vec<u32>,
     parent: Option<OwnedFd>,
+    reread: Option<Reread>,
+    succession: Succession,
+    /// The standby, if there is to be one and it lives.
+    standby: Option<Pid>,
+    /// Closed with this process, whoever ends it: the standby reads the first.
+    alive: (OwnedFd, OwnedFd),
     /// `None` once it stops.
     listener: Option<UnixListener>,
     signals: SignalFd,
@@ -103,7 +130,7 @@ impl Supervisor {
     /// # Errors
     /// The system refuses memory or descriptors.
     pub fn new(duties: Duties) -> io::Result<Self> {
-        let Duties { settings, listener, peers, parent } = duties;
+        let Duties { settings, listener, peers, parent, succession, reread } = duties;
         listener.set_nonblocking(true)?;
         let mut awaited = SigSet::empty();
         for signal in [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
@@ -116,6 +143,10 @@ impl Supervisor {
             settings: Rc::new(settings),
             peers,
             parent,
+            reread,
+            succession,
+            standby: None,
+            alive: pipe2(OFlag::O_CLOEXEC)?,
             listener: Some(listener),
             signals: SignalFd::with_flags(&awaited, flags)?,
             board: Rc::new(Board::new(slots)?),
@@ -131,6 +162,9 @@ impl Supervisor {
     /// closes everything there that is not the worker's.
     pub fn run(mut self) -> Ending {
         while !self.is_drained() {
+            if let Some(standby) = self.keep_standby() {
+                return Ending::Standby(standby);
+            }
             let woken = self.wait();
             if woken.by_parent {
                 info!("authd has gone: stopping");
@@ -148,7 +182,45 @@ impl Supervisor {
                 return Ending::Worker(worker);
             }
         }
+        if let Some(standby) = self.standby.take() {
+            // It is our child and not waited for yet, so this is its number.
+            let _ = kill(standby, Signal::SIGKILL);
+            let _ = waitpid(standby, None);
+        }
         Ending::Drained
+    }
+
+    /// Forks the standby if it is missing. `Some` in the standby.
+    fn keep_standby(&mut self) -> Option<Standby> {
+        if self.succession == Succession::Outside || self.standby.is_some() {
+            return None;
+        }
+        self.listener.as_ref()?;
+        let alive = self.alive.0.try_clone();
+        // SAFETY: this process has one thread, so the child may run any code.
+        match (alive, unsafe { fork() }) {
+            (Ok(alive), Ok(ForkResult::Child)) => {
+                let duties = Duties {
+                    settings: Settings::clone(&self.settings),
+                    listener: self.listener.take()?,
+                    peers: std::mem::take(&mut self.peers),
+                    parent: self.parent.take(),
+                    succession: self.succession,
+                    reread: self.reread.take(),
+                };
+                Some(Standby { duties, alive })
+            }
+            (_, Ok(ForkResult::Child)) => std::process::exit(1),
+            (_, Ok(ForkResult::Parent { child })) => {
+                debug!("standby started: pid={child}");
+                self.standby = Some(child);
+                None
+            }
+            (_, Err(error)) => {
+                warn!("cannot fork a standby, the next kill of saslgate-pam ends it: {error}");
+                None
+            }
+        }
     }
 
     fn is_drained(&self) -> bool {
@@ -190,9 +262,34 @@ impl Supervisor {
                     info!("stopping");
                     self.stop();
                 }
-                Ok(Ok(Signal::SIGHUP)) => self.replace_workers(),
+                Ok(Ok(Signal::SIGHUP)) => {
+                    self.reread();
+                    self.replace_workers();
+                }
                 // SIGCHLD: the caller reaps.
                 _ => {}
+            }
+        }
+    }
+
+    /// Takes new settings over for workers to come; bad ones change nothing.
+    fn reread(&mut self) {
+        let Some(reread) = &self.reread else { return };
+        match reread() {
+            Ok(mut settings) => {
+                if settings.max_workers != self.settings.max_workers {
+                    warn!("reloaded, but pam.max_workers only changes with a restart");
+                    settings.max_workers = self.settings.max_workers;
+                } else {
+                    info!("reloaded");
+                }
+                self.settings = Rc::new(settings);
+            }
+            Err(problems) => {
+                error!("reload refused, the old configuration stays in force:");
+                for line in problems.lines().filter(|line| !line.trim().is_empty()) {
+                    error!("{line}");
+                }
             }
         }
     }
@@ -223,6 +320,10 @@ impl Supervisor {
             kill_group(pid);
             // It has ended: this does not block.
             let _ = waitpid(pid, None);
+            if self.standby == Some(pid) {
+                self.standby = None;
+                continue;
+            }
             let is_it = |worker: &Option<Running>| worker.as_ref().is_some_and(|it| it.pid == pid);
             let Some(slot) = self.workers.iter().position(is_it) else { continue };
             let is_killed = self.workers[slot].take().is_some_and(|worker| worker.is_killed);

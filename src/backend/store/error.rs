@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{ErrorCode, ffi};
 
+use crate::backend::sasldb::Format;
 use crate::base::{Identity, Reason, ReasonCode};
 
 /// Why the store could not do what it was asked.
@@ -111,8 +112,8 @@ pub enum StoreError {
     Sasldb2 {
         /// The file.
         path: PathBuf,
-        /// `Berkeley DB`, `GDBM` or `LMDB`.
-        format: &'static str,
+        /// What it is written in.
+        format: Format,
     },
     /// Some other SQLite database.
     #[error("{} is an SQLite database, but not a password store: name another file", .path.display())]

@@ -12,8 +12,8 @@
 //! ```
 //!
 //! Not for: rules about names (`base::Identity`), the floor on refusals and the
-//! log event (`auth`, `server`), files of Cyrus (a sasldb2 is recognised only to
-//! say what to do with it). Called by `daemon` and `cli`.
+//! log event (`auth`, `server`), files of Cyrus (`backend::sasldb`; a sasldb2 is
+//! recognised only to say what to do with it). Called by `daemon` and `cli`.
 //!
 //! | file | what |
 //! |---|---|
@@ -23,7 +23,6 @@
 //! | `keeper` | the background thread |
 //! | `creation`, `file` | a new store; whose it is and who else can get at it |
 //! | `schema` | tables and pragmas |
-//! | `sasldb2` | recognises a file of Cyrus |
 
 mod admin;
 mod creation;
@@ -32,7 +31,6 @@ mod file;
 mod keeper;
 mod lookup;
 mod record;
-mod sasldb2;
 mod schema;
 mod settings;
 #[cfg(test)]

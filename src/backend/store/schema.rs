@@ -22,7 +22,8 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 
 use super::error::StoreError;
-use super::{file, sasldb2};
+use super::file;
+use crate::backend::sasldb;
 
 /// `PRAGMA application_id`: "SLGT".
 pub(super) const APPLICATION_ID: i64 = 0x534c_4754;
@@ -77,7 +78,7 @@ pub(super) fn open(path: &Path, patience: Patience) -> Result<Connection, StoreE
         Ok(connection)
     });
     opened.map_err(|error| match error {
-        StoreError::Damaged { path, detail } => match sasldb2::format(&path) {
+        StoreError::Damaged { path, detail } => match sasldb::format_of(&path) {
             Some(format) => StoreError::Sasldb2 { path, format },
             None => StoreError::Damaged { path, detail },
         },

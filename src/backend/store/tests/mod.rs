@@ -234,7 +234,7 @@ fn a_sasldb2_is_recognised_and_left_alone() {
         fs::copy(samples.join(sample), &settings.path).unwrap();
         let before = fs::read(&settings.path).unwrap();
         match Store::open(&settings, Access::Create).err() {
-            Some(StoreError::Sasldb2 { format, .. }) => assert_eq!(format, expected),
+            Some(StoreError::Sasldb2 { format, .. }) => assert_eq!(format.to_string(), expected),
             other => panic!("{sample}: {other:?}"),
         }
         assert_eq!(fs::read(&settings.path).unwrap(), before);

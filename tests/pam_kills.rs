@@ -1,0 +1,128 @@
+//! `kill -9` of every process of PAM verification under load: the supervisor
+//! that authd started, workers, the standby of a supervisor whose authd gave
+//! root up. No answer is wrong, and the service is whole again without help.
+#![cfg(test)]
+
+mod support;
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use support::activation::{Activated, Load};
+use support::process::{self, PATIENCE, wait_until};
+use support::saslauthd::{Kind, Subject};
+
+const OK: &[u8] = b"\0\x02OK";
+const CLIENTS: usize = 16;
+const KILLS: usize = 10;
+
+/// Pids of the processes below `root` whose parent is `parent`.
+fn children(parent: u32) -> Vec<u32> {
+    let list = fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().flatten();
+    list.filter_map(|task| fs::read_to_string(task.path().join("children")).ok())
+        .flat_map(|text| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+        .filter_map(|pid| pid.parse().ok())
+        .collect()
+}
+
+/// Waits until the right password is accepted again; how long that took.
+fn recovery(subject: &Subject) -> Duration {
+    let started = Instant::now();
+    let is_whole = wait_until(PATIENCE, || subject.ask_right() == OK);
+    assert!(is_whole, "it does not come back:\n{}", subject.log());
+    started.elapsed()
+}
+
+#[test]
+fn restarts_under_load_lose_no_request_of_pam() {
+    let authd = Activated::start(Kind::Pam, "");
+    let load = Load::start(&authd.subject.socket(), CLIENTS);
+    for _ in 0..KILLS {
+        load.wait_for_answers(2 * CLIENTS as u64);
+        authd.replace(Signal::SIGTERM);
+    }
+    load.wait_for_answers(CLIENTS as u64);
+    let (answered, lost, losses) = load.stop();
+    assert_eq!(lost, 0, "of {answered}: {losses:?}\n{}", authd.subject.log());
+}
+
+#[test]
+fn a_killed_supervisor_or_worker_answers_nobody_wrongly_and_comes_back() {
+    let subject = Subject::start(Kind::Pam);
+    let load = Load::start(&subject.socket(), CLIENTS);
+    let mut longest = Duration::ZERO;
+    for turn in 0..KILLS {
+        load.wait_for_answers(CLIENTS as u64);
+        let helper = children(subject.child.id())[0];
+        let victims = if turn % 2 == 0 { vec![helper] } else { children(helper) };
+        for victim in victims {
+            process::send(victim, Signal::SIGKILL);
+        }
+        longest = longest.max(recovery(&subject));
+    }
+    let (answered, lost, _) = load.stop();
+    println!(
+        "kill -9 of saslgate-pam and its workers, {KILLS} times: {answered} answered, \
+         {lost} cut off, whole after at most {longest:?}"
+    );
+}
+
+/// Nobody can start saslgate-pam again then, so it sees to that itself.
+#[test]
+fn a_killed_supervisor_is_followed_by_its_standby_when_authd_is_not_root() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("skipped: only root can give it up");
+        return;
+    }
+    let mut subject = Subject::start(Kind::Pam);
+    process::stop(&mut subject.child);
+    let config = fs::read_to_string(subject.config()).unwrap();
+    let config = config.replace("floor = \"0s\"", "floor = \"0s\"\nuser = \"nobody\"");
+    fs::write(subject.config(), config).unwrap();
+    subject.restart();
+    let load = Load::start(&subject.socket(), CLIENTS);
+    let mut supervisor = children(subject.child.id())[0];
+    let mut known = vec![supervisor];
+    let mut longest = Duration::ZERO;
+    for _ in 0..KILLS {
+        load.wait_for_answers(CLIENTS as u64);
+        // The standby is the one child that is not of a process group of its own.
+        let standby = wait_for_standby(supervisor);
+        known.push(standby);
+        process::send(standby, Signal::SIGKILL);
+        assert!(wait_until(PATIENCE, || standby_of(supervisor).is_some_and(|it| it != standby)));
+        let heir = wait_for_standby(supervisor);
+        process::send(supervisor, Signal::SIGKILL);
+        supervisor = heir;
+        known.push(heir);
+        longest = longest.max(recovery(&subject));
+    }
+    let (answered, lost, _) = load.stop();
+    println!(
+        "kill -9 of saslgate-pam below an authd without root, {KILLS} times: {answered} \
+         answered, {lost} cut off, whole after at most {longest:?}"
+    );
+    let last = wait_for_standby(supervisor);
+    known.push(last);
+    assert_eq!(process::stop(&mut subject.child), Some(0));
+    let is_gone = |pid: &u32| group_of(*pid).is_none();
+    assert!(wait_until(PATIENCE, || known.iter().all(is_gone)), "left behind: {known:?}");
+}
+
+fn wait_for_standby(supervisor: u32) -> u32 {
+    assert!(wait_until(PATIENCE, || standby_of(supervisor).is_some()), "no standby");
+    standby_of(supervisor).unwrap()
+}
+
+fn standby_of(supervisor: u32) -> Option<u32> {
+    let group = group_of(supervisor)?;
+    children(supervisor).into_iter().find(|pid| group_of(*pid) == Some(group))
+}
+
+/// Process group of a process that lives (proc(5): fields 3 and 5).
+fn group_of(pid: u32) -> Option<i32> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let fields: Vec<&str> = text.rsplit_once(") ")?.1.split(' ').collect();
+    (fields[0] != "Z").then(|| fields[2].parse().ok())?
+}
