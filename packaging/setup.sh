@@ -44,6 +44,12 @@ command readelf                                  binutils             binutils
 command slapd                                    slapd                openldap-servers
 command ldapsearch                               ldap-utils           openldap-clients
 command unshare                                  util-linux           util-linux
+command mkpasswd                                 whois                mkpasswd
+command chage                                    passwd               shadow-utils
+command nsenter                                  util-linux           util-linux
+file    /usr/lib/dovecot/imap|/usr/libexec/dovecot/imap  dovecot-imapd dovecot
+command lighttpd                                 lighttpd             lighttpd
+file    /usr/lib/lighttpd/mod_openssl.so|/usr/lib64/lighttpd/mod_openssl.so  lighttpd-mod-openssl lighttpd
 command ps                                       procps               procps-ng
 command ss                                       iproute2             iproute
 '
@@ -288,6 +294,8 @@ disable_at_boot() {
             sendmail | sendmail-bin) services="sendmail sm-client" ;;
             cyrus-sasl | sasl2-bin) services=saslauthd ;;
             slapd | openldap-servers) services=slapd ;;
+            dovecot-imapd | dovecot) services=dovecot ;;
+            lighttpd) services=lighttpd ;;
             *) continue ;;
         esac
         for service in $services; do

@@ -1,6 +1,6 @@
 //! Who can verify: the password store, the database of Cyrus SASL, PAM, and other daemons.
 //!
-//! [`store`], [`sasldb`] and [`pam`] implement `auth::Verify` for authd; [`remote`]
+//! All but [`remote`] implement `auth::Verify` for authd; [`remote`]
 //! implements `auth::Mechanisms` for the gate. What cannot be asked is
 //! *unavailable*, never a denial. Layer 3: knows no server and no protocol of a
 //! client; opened by `daemon`, and for its users the store by `cli`.
@@ -9,4 +9,5 @@ mod hashing;
 pub mod pam;
 pub mod remote;
 pub mod sasldb;
+pub mod shadow;
 pub mod store;

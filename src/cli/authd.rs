@@ -76,7 +76,7 @@ fn serve(settings: &Config, args: &Args, config: &ConfigSource) -> Result<(), Fa
         let config = config.load().map_err(|problems| problems.to_string())?;
         Ok(args.applied_to(config))
     };
-    runtime.block_on(authd::run(settings, prepared, read)).map_err(Failure::Start)
+    runtime.block_on(authd::run(settings, prepared, config.path(), read)).map_err(Failure::Start)
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use crate::{auth, backend, gate, ops, server};
 pub(super) fn config(fqdn: &str) -> Config {
     Config {
         authd_user: None,
+        authd_watch_config: false,
         gate_user: None,
         auth: auth::Settings {
             backends: Vec::new(),
@@ -28,6 +29,7 @@ pub(super) fn config(fqdn: &str) -> Config {
         },
         saslauthd: saslauthd(),
         pam: pam(),
+        shadow: backend::shadow::Settings { threads: 0, max_waiting: 0, timeout: Duration::ZERO },
         store: backend::store::Settings {
             path: PathBuf::new(),
             memory_kib: 0,

@@ -40,6 +40,8 @@ pub use rules::is_local;
 pub struct Config {
     /// `authd.user`: account that authd runs as once it has what only root may open; `None`: stay.
     pub authd_user: Option<String>,
+    /// Whether authd reads its configuration again when the file changes.
+    pub authd_watch_config: bool,
     /// `gate.user`: the same for the gate.
     pub gate_user: Option<String>,
     /// `[authd]`, `[cache]`: judging attempts.
@@ -48,6 +50,8 @@ pub struct Config {
     pub saslauthd: server::saslauthd::Settings,
     /// `[pam]`
     pub pam: backend::pam::Settings,
+    /// `[shadow]`
+    pub shadow: backend::shadow::Settings,
     /// `[store]`
     pub store: backend::store::Settings,
     /// `[gate]`, `[[gate.listener]]`, `[[gate.backend]]`

@@ -7,6 +7,7 @@
 mod doors;
 mod panel;
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use super::service;
 use super::signals::Signals;
 use crate::auth::{Authenticator, NoBackend, TagKey};
 use crate::backend::pam::{Helper, HelperError};
+use crate::backend::shadow::AccountsError;
 use crate::backend::store::StoreError;
 use crate::config::Config;
 use crate::listen::ListenError;
@@ -50,6 +52,9 @@ pub enum StartError {
     /// The password store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The accounts of this host.
+    #[error(transparent)]
+    Accounts(#[from] AccountsError),
     /// The PAM helper.
     #[error(transparent)]
     Helper(#[from] HelperError),
@@ -236,6 +241,7 @@ impl Running {
             ..in_force.saslauthd
         };
         state.config.authd_user = in_force.authd_user;
+        state.config.authd_watch_config = in_force.authd_watch_config;
         state.config.log = in_force.log;
         state.panel = panel;
         Ok(kept)
@@ -265,19 +271,22 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
             was.max_connections_per_uid != is.max_connections_per_uid,
         ),
         ("authd.user", old.authd_user != new.authd_user),
+        ("authd.watch_config", old.authd_watch_config != new.authd_watch_config),
         ("[log]", old.log != new.log),
     ];
     changes.into_iter().filter_map(|(name, has_changed)| has_changed.then_some(name)).collect()
 }
 
 /// Runs the service until it is told to stop. `read` reads the configuration
-/// again, and gives its problems as text.
+/// again, and gives its problems as text; it is read when `file` changes, too,
+/// unless that is turned off.
 ///
 /// # Errors
 /// [`StartError`].
 pub async fn run(
     config: &Config,
     prepared: Prepared,
+    file: &Path,
     read: impl Fn() -> Result<Config, String>,
 ) -> Result<(), StartError> {
     let signals = Signals::install().map_err(StartError::Signals)?;
@@ -289,7 +298,8 @@ pub async fn run(
     }
     tracing::info!("asking {}", config.auth.all_backends().join(", "));
     let reload = |config: &Config| running.reload(config).map_err(|error| error.to_string());
-    service::live(signals, &stop, read, reload).await;
+    let watched = config.authd_watch_config.then_some(file);
+    service::live(signals, &stop, watched, read, reload).await;
     running.drain(DRAIN).await;
     Ok(())
 }

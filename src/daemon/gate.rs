@@ -285,7 +285,7 @@ pub async fn run(
     let places: Vec<String> = running.listeners.iter().map(ToString::to_string).collect();
     tracing::info!("listening on {}", places.join(", "));
     let reload = |config: &Config| running.reload(config).map_err(|error| error.to_string());
-    service::live(signals, &stop, read, reload).await;
+    service::live(signals, &stop, None, read, reload).await;
     running.drain(DRAIN).await;
     Ok(())
 }

@@ -9,4 +9,5 @@ pub mod gate;
 pub mod pam;
 pub mod signals;
 
+mod config_watch;
 mod service;

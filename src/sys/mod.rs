@@ -1,12 +1,14 @@
 //! The operating system, safely: names of the host and its users, sockets of
-//! local peers, privileges.
+//! local peers, privileges, files that change.
 //!
 //! Layer 1: names `base` only. The one place beside `backend/pam` where
 //! `unsafe` may stand, one operation a block.
 
+pub mod file_watch;
 pub mod host;
 pub mod limits;
 pub mod local_socket;
 pub mod privileges;
+pub mod shadow;
 pub mod terminal;
 pub mod users;

@@ -12,11 +12,9 @@
 //! | `pool` | bounded threads and a bounded queue |
 
 mod argon2id;
-#[allow(dead_code, reason = "shadow, store imports and ldap come next")]
 mod crypt;
 mod pool;
 
 pub(in crate::backend) use argon2id::{Cost, HashError, Hasher, Verifier};
-#[allow(unused_imports, reason = "shadow, store imports and ldap come next")]
 pub(in crate::backend) use crypt::{CryptError, CryptHash};
 pub(in crate::backend) use pool::{HashPool, Refused, Worker};

@@ -49,7 +49,6 @@ impl Worker<'_> {
         self.hasher.matches(verifier, password)
     }
 
-    #[allow(dead_code, reason = "shadow, store imports and ldap come next")]
     /// Computes one hash of crypt(3); see [`CryptHash::matches`].
     pub(in crate::backend) fn matches_crypt(
         &mut self,

@@ -9,8 +9,9 @@ use crate::server::saslauthd::UnavailableReply;
 
 /// The backends there are, for every key that names some.
 pub(super) const BACKENDS: Backends = Backends {
-    words: &["store", "pam"],
-    expected: "\"store\" and \"pam\", in the order they are asked",
+    words: &["store", "pam", "shadow", "getpwent"],
+    expected: "backends in the order they are asked: \"store\", \"pam\", \"shadow\", \
+               \"getpwent\"",
 };
 
 /// Names of backends, and how they are asked for.
@@ -191,6 +192,14 @@ pub(super) const SECTION: Section = Section {
             text: "Account that authd becomes once it has what only root may open, where it is \
                    started as root. Empty: it stays what it was started as, which is right under \
                    the systemd units that come with saslgate.",
+        },
+        Key {
+            name: "watch_config",
+            kind: Kind::Flag { set: |config, is_on| config.authd_watch_config = is_on },
+            default: Some("true"),
+            text: "Read this file again when it has changed, as after SIGHUP. A file with a \
+                   mistake changes nothing, and the log says where it is. Changes of accounts and \
+                   passwords need no reload in any case.",
         },
     ],
 };

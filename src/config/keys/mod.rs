@@ -13,6 +13,7 @@ mod listener;
 mod log;
 mod pam;
 mod route;
+mod shadow;
 mod store;
 mod tls;
 
@@ -71,6 +72,7 @@ pub static SECTIONS: &[Section] = &[
     cache::SECTION,
     pam::SECTION,
     store::SECTION,
+    shadow::SECTION,
     gate::SECTION,
     gate::LISTENER,
     gate::BACKEND,

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::StartError;
 use crate::auth::Verify;
 use crate::backend::pam::{self, Helper, HelperOptions, Pam, Reach};
+use crate::backend::shadow::{self, Accounts, Database};
 use crate::backend::store::{self, PasswordStore};
 use crate::config::Config;
 
@@ -40,6 +41,7 @@ struct Seat {
 enum Wanted {
     Store(store::Settings),
     Pam(pam::Settings),
+    Accounts(Database, shadow::Settings),
 }
 
 /// What opening a backend needs beside its settings.
@@ -103,6 +105,8 @@ impl Wanted {
         match name {
             "store" => Ok(Self::Store(config.store.clone())),
             PAM => Ok(Self::Pam(config.pam.clone())),
+            "shadow" => Ok(Self::Accounts(Database::Shadow, config.shadow.clone())),
+            "getpwent" => Ok(Self::Accounts(Database::Passwd, config.shadow.clone())),
             _ => Err(StartError::NoBackend(name.to_owned())),
         }
     }
@@ -111,6 +115,7 @@ impl Wanted {
         Ok(match self {
             Self::Store(settings) => PasswordStore::start(settings)?,
             Self::Pam(settings) => Pam::connect(settings.clone(), means.reach(settings)?),
+            Self::Accounts(database, settings) => Accounts::start(*database, settings)?,
         })
     }
 }

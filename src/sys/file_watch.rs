@@ -1,0 +1,155 @@
+//! Word that a file may have changed (inotify(7)), and whether it has.
+//!
+//! Watches directories, not the file: editors and configuration tools write a
+//! new file and rename it over the old one. A symbolic link is watched at both
+//! ends. Any event there is only a hint; what counts is that the file itself,
+//! links followed, is another one than it was. Events are read and dropped in
+//! bounded pieces, and the kernel bounds its queue.
+//!
+//! Used by `daemon::config_watch`, which has the clock.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+/// What may mean that a file of the directory is another one now.
+const EVENTS: AddWatchFlags = AddWatchFlags::IN_CLOSE_WRITE
+    .union(AddWatchFlags::IN_MOVED_TO)
+    .union(AddWatchFlags::IN_CREATE)
+    .union(AddWatchFlags::IN_DELETE)
+    .union(AddWatchFlags::IN_DELETE_SELF)
+    .union(AddWatchFlags::IN_MOVE_SELF)
+    .union(AddWatchFlags::IN_ONLYDIR);
+
+/// What tells one state of a file from another: device, inode, size, and the
+/// times of its content and its inode in seconds and nanoseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fingerprint([i64; 7]);
+
+impl Fingerprint {
+    /// That of the file at `path`; `None` if there is none, or it cannot be looked at.
+    #[must_use]
+    #[allow(clippy::cast_possible_wrap, reason = "compared for equality only")]
+    pub fn of(path: &Path) -> Option<Self> {
+        let file = fs::metadata(path).ok()?;
+        Some(Self([
+            file.dev() as i64,
+            file.ino() as i64,
+            file.size() as i64,
+            file.mtime(),
+            file.mtime_nsec(),
+            file.ctime(),
+            file.ctime_nsec(),
+        ]))
+    }
+}
+
+/// The directories of a file, watched.
+pub struct FileWatch {
+    events: AsyncFd<Events>,
+}
+
+/// An inotify instance with the trait that the reactor asks for.
+struct Events(Inotify);
+
+impl AsRawFd for Events {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_fd().as_raw_fd()
+    }
+}
+
+impl FileWatch {
+    /// Watches the directory of `path`, and, where that is a link, the one it leads to.
+    /// Needs the runtime.
+    ///
+    /// # Errors
+    /// Those of `inotify_init1(2)` and `inotify_add_watch(2)`: no such directory, no right
+    /// to read it, `fs.inotify.max_user_instances` or `max_user_watches` reached.
+    pub fn start(path: &Path) -> io::Result<Self> {
+        let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
+        inotify.add_watch(&directory_of(path), EVENTS)?;
+        if let Ok(target) = fs::canonicalize(path) {
+            // The same directory again is no second watch.
+            inotify.add_watch(&directory_of(&target), EVENTS)?;
+        }
+        // SAFETY: Events owns the open descriptor of its Inotify, and nothing can
+        // replace or close it while the AsyncFd owns it.
+        let events =
+            unsafe { AsyncFd::register_with_interest(Events(inotify), Interest::READABLE) };
+        Ok(Self { events: events? })
+    }
+
+    /// Waits until something happened in the directories, and forgets what it was.
+    ///
+    /// # Errors
+    /// If the runtime cannot watch or the kernel not tell.
+    pub async fn event(&self) -> io::Result<()> {
+        loop {
+            let mut ready = self.events.readable().await?;
+            match self.events.get_ref().0.read_events() {
+                Ok(_) => return Ok(()),
+                Err(Errno::EAGAIN) => ready.clear_ready(),
+                Err(Errno::EINTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+fn directory_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => PathBuf::from("."),
+        Some(parent) => parent.to_owned(),
+        None => PathBuf::from("/"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn hears_of_writes_renames_and_links_at_both_ends() {
+        let dir = tempfile::tempdir().unwrap();
+        let (real, etc) = (dir.path().join("real"), dir.path().join("etc"));
+        fs::create_dir(&real).unwrap();
+        fs::create_dir(&etc).unwrap();
+        let (target, link) = (real.join("file"), etc.join("file"));
+        fs::write(&target, "1").unwrap();
+        symlink(&target, &link).unwrap();
+        let watch = FileWatch::start(&link).unwrap();
+        let first = Fingerprint::of(&link).unwrap();
+
+        fs::write(&target, "22").unwrap();
+        watch.event().await.unwrap();
+        let second = Fingerprint::of(&link).unwrap();
+        assert_ne!(first, second);
+
+        fs::write(real.join("new"), "33").unwrap();
+        fs::rename(real.join("new"), &target).unwrap();
+        watch.event().await.unwrap();
+        let third = Fingerprint::of(&link).unwrap();
+        assert_ne!(second, third);
+
+        fs::remove_file(&link).unwrap();
+        watch.event().await.unwrap();
+        assert_eq!(Fingerprint::of(&link), None);
+    }
+
+    #[tokio::test]
+    async fn needs_the_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = FileWatch::start(&dir.path().join("none/file")).err().unwrap();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        assert!(FileWatch::start(Path::new("relative")).is_ok());
+    }
+}
