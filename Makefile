@@ -45,6 +45,11 @@ test: toolchain ## Install the programs to test with, and run every test
 	@echo "The same saslauthd tests, now against Cyrus saslauthd:"
 	SUBJECT=original $(CARGO) test --locked --features peer-tests $(SUBJECT_TESTS:%=--test %)
 
+.PHONY: soak
+soak: toolchain ## A million requests for each backend: memory and open files must stay (SOAK=n for another number)
+	@packaging/setup.sh peers
+	SOAK=$${SOAK:-1000000} $(CARGO) test --locked --release --features peer-tests --test saslauthd_soak -- --nocapture --test-threads 1
+
 .PHONY: ladder
 ladder: release ## Walk the README's ladder on a Debian booted in a private directory (root, network)
 	$(if $(filter 0,$(shell id -u)),,sudo) env CARGO_TARGET_DIR="$(TARGET_DIR)" packaging/ladder.sh

@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::{ConfigSource, failed, keep_memory_private};
+use super::{ConfigSource, failed, keep_memory_private, runtime};
 use crate::config::Config;
 use crate::daemon::authd::{self, StartError};
 use crate::listen::ListenError;
@@ -71,7 +71,7 @@ fn serve(settings: &Config, args: &Args, config: &ConfigSource) -> Result<(), Fa
     let prepared = authd::prepare(settings, &mut inherited).map_err(Failure::Start)?;
     // After them too: a change of the uid makes the process dumpable again.
     keep_memory_private();
-    let runtime = tokio::runtime::Runtime::new().map_err(Failure::Runtime)?;
+    let runtime = runtime().map_err(Failure::Runtime)?;
     let read = || {
         let config = config.load().map_err(|problems| problems.to_string())?;
         Ok(args.applied_to(config))

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use super::{ConfigSource, failed, keep_memory_private};
+use super::{ConfigSource, failed, keep_memory_private, runtime};
 use crate::daemon;
 use crate::ops::log;
 
@@ -24,7 +24,7 @@ pub(super) fn run(_args: &Args, config: &ConfigSource) -> ExitCode {
         Err(error) => return failed("saslgate gate", &error),
     };
     keep_memory_private();
-    let runtime = match tokio::runtime::Runtime::new() {
+    let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(error) => return failed("saslgate gate", &error),
     };

@@ -126,6 +126,16 @@ fn keep_memory_private() {
     }
 }
 
+/// The runtime of a service, if the kernel gives random bytes: keys are made of
+/// them, and what seeds its tables with them would panic without.
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    getrandom::fill(&mut [0; 16]).map_err(|error| {
+        let text = format!("the kernel gives no random bytes (getrandom(2)): {error}");
+        std::io::Error::other(text)
+    })?;
+    tokio::runtime::Runtime::new()
+}
+
 /// Says why the service `name` did not start.
 fn failed(name: &str, error: &dyn std::error::Error) -> ExitCode {
     eprintln!("{name}: {error}");
