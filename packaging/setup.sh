@@ -29,6 +29,9 @@ command m4                                       m4                   m4
 command saslauthd                                sasl2-bin            cyrus-sasl
 command testsaslauthd                            sasl2-bin            cyrus-sasl
 file    /usr/lib/*/sasl2/libplain.so*|/usr/lib64/sasl2/libplain.so*|/usr/lib/sasl2/libplain.so*  libsasl2-modules  cyrus-sasl-plain
+command db_load                                  db-util              libdb-utils
+command gdbm_load                                gdbmtool             gdbm
+command mdb_load                                 lmdb-utils           lmdb
 file    /usr/include/sasl/sasl.h                 libsasl2-dev         cyrus-sasl-devel
 file    /usr/include/security/pam_modules.h      libpam0g-dev         pam-devel
 file    /usr/lib/*/libpam_wrapper.so*|/usr/lib64/libpam_wrapper.so*|/usr/lib/libpam_wrapper.so*  libpam-wrapper  pam_wrapper

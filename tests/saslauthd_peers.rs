@@ -24,6 +24,14 @@ mod through_pam {
     crate::cases::saslauthd_cases!(crate::support::saslauthd::Kind::Pam);
 }
 
+mod on_sasldb {
+    crate::cases::saslauthd_cases!(crate::support::saslauthd::Kind::Sasldb);
+}
+
+mod the_original_on_sasldb {
+    crate::cases::saslauthd_cases!(crate::support::saslauthd::Kind::OriginalSasldb);
+}
+
 mod the_original {
     crate::cases::saslauthd_cases!(crate::support::saslauthd::Kind::Original);
 }

@@ -38,6 +38,8 @@ pub(super) fn config(fqdn: &str) -> Config {
             hash_threads: 0,
             max_waiting: 0,
         },
+        // The other choice than the default: none.
+        sasldb: backend::sasldb::Settings { path: Some(PathBuf::new()), max_bytes: 0 },
         gate: gate(fqdn),
         tls: None,
         log: ops::log::Settings { level: Level::Error, target: Target::Stderr },

@@ -54,6 +54,8 @@ pub struct Config {
     pub shadow: backend::shadow::Settings,
     /// `[store]`
     pub store: backend::store::Settings,
+    /// `[sasldb]`
+    pub sasldb: backend::sasldb::Settings,
     /// `[gate]`, `[[gate.listener]]`, `[[gate.backend]]`
     pub gate: gate::Settings,
     /// `[tls]`; `None` until a certificate is named, and then the gate cannot start.

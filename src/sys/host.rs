@@ -2,17 +2,23 @@
 //!
 //! Asks the kernel and `/etc/hosts`, never DNS: a start must not hang on a resolver.
 
+/// The name of `gethostname(2)` as it is; `localhost` if there is none.
+#[must_use]
+pub fn name() -> String {
+    nix::unistd::gethostname()
+        .ok()
+        .and_then(|name| name.into_string().ok())
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "localhost".to_owned())
+}
+
 /// The fully qualified name of this host, lower case, without a trailing dot.
 ///
 /// The name of `gethostname(2)` if it has a dot; else the first dotted name
 /// beside it in `/etc/hosts`; else the short name; `localhost` if there is none.
 #[must_use]
 pub fn fqdn() -> String {
-    let short = nix::unistd::gethostname()
-        .ok()
-        .and_then(|name| name.into_string().ok())
-        .filter(|name| !name.is_empty())
-        .unwrap_or_else(|| "localhost".to_owned());
+    let short = name();
     if short.contains('.') {
         return tidy(&short);
     }

@@ -18,6 +18,7 @@ pub(crate) mod gate_world;
 pub(crate) mod mail_clients;
 pub(crate) mod process;
 pub(crate) mod saslauthd;
+pub(crate) mod sasldb;
 pub(crate) mod scripted_backend;
 pub(crate) mod sendmail;
 pub(crate) mod site;

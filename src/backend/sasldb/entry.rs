@@ -28,7 +28,6 @@ impl<'a> Key<'a> {
     }
 
     /// True if the value is the password.
-    #[allow(dead_code, reason = "asked by the backend that comes next")]
     pub(super) fn is_password(&self) -> bool {
         self.property == PASSWORD
     }

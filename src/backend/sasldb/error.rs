@@ -23,8 +23,9 @@ pub enum SasldbError {
     },
     /// The operating system does not let us.
     #[error(
-        "no permission to read the sasldb2 {} as {us} ({theirs}): make the account a member of \
-         the file's group, with \"usermod -aG GROUP ACCOUNT\" and a restart", .path.display()
+        "no permission to read the sasldb2 {path} as {us} ({theirs}): give the file a group of \
+         that account, with \"chgrp GROUP {path}\" and \"chmod g+r {path}\"",
+        path = .path.display()
     )]
     Denied {
         /// The file.

@@ -7,6 +7,7 @@
 //!
 //! ```text
 //! snapshot (the file at one moment) -> format -> berkeley | gdbm | lmdb -> key, value
+//! login -> verify -> watched (stat; read again where the file has changed) -> table
 //! ```
 //!
 //! Not for: writing one (saslpasswd2 of Cyrus does, or the users are imported
@@ -18,6 +19,9 @@
 //! | `format`, `image` | which format, and reading at offsets that nobody vouches for |
 //! | `berkeley`, `gdbm`, `lmdb` | the readers: bytes in, records out |
 //! | `entry`, `contents` | what a record is; all of them, for commands |
+//! | `verify` | the backend: an attempt in, an answer out |
+//! | `watched`, `table` | the file's users in memory, always as they are now |
+//! | `realms` | in which realms a user is looked for |
 
 mod berkeley;
 mod contents;
@@ -27,11 +31,19 @@ mod format;
 mod gdbm;
 mod image;
 mod lmdb;
+mod realms;
+mod settings;
 mod snapshot;
+mod table;
 #[cfg(test)]
 mod tests;
+mod verify;
+mod watched;
 
 pub use contents::{Contents, format_of, read_file};
 pub use entry::{Entry, PASSWORD};
 pub use error::SasldbError;
 pub use format::Format;
+pub use realms::HostNames;
+pub use settings::Settings;
+pub use verify::Sasldb;

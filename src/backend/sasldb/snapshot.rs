@@ -25,6 +25,9 @@ use super::error::SasldbError;
 /// the kernel's clock, and the time that a writer needs from its first byte to its last.
 const GRAIN: Duration = Duration::from_millis(250);
 
+/// The same where the file system keeps whole seconds, or every other one.
+const COARSE_GRAIN: Duration = Duration::from_millis(2250);
+
 /// Which file a path names, and whether somebody wrote it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stamp {
@@ -59,27 +62,25 @@ impl Stamp {
     }
 
     /// Size in bytes.
-    #[allow(dead_code, reason = "asked by the backend that comes next")]
     pub(super) fn size(&self) -> u64 {
         self.size
     }
 
-    /// True if a change after `now` might leave this stamp as it is.
+    /// True if a change after `now` might leave this stamp as it is. The time
+    /// of the last change of whatever kind decides: programs cannot set it.
     fn is_fresh(&self, now: SystemTime) -> bool {
         let Ok(now) = now.duration_since(UNIX_EPOCH) else { return true };
-        [self.modified, self.changed].into_iter().any(|(seconds, nanoseconds)| {
-            let (Ok(seconds), Ok(nanoseconds)) =
-                (u64::try_from(seconds), u32::try_from(nanoseconds))
-            else {
-                return false;
-            };
-            Duration::new(seconds, nanoseconds).abs_diff(now) < GRAIN
-        })
+        let (seconds, nanoseconds) = self.changed;
+        let (Ok(seconds), Ok(nanoseconds)) = (u64::try_from(seconds), u32::try_from(nanoseconds))
+        else {
+            return true;
+        };
+        let grain = if nanoseconds == 0 { COARSE_GRAIN } else { GRAIN };
+        Duration::new(seconds, nanoseconds).abs_diff(now) < grain
     }
 }
 
 /// The file at one moment. Has no `Debug`: it holds passwords.
-#[allow(dead_code, reason = "asked by the backend that comes next")]
 pub(super) struct Snapshot {
     pub(super) stamp: Stamp,
     /// Good for one question only.
@@ -178,12 +179,17 @@ mod tests {
             modified: (1_000, 0),
             changed: (1_001, 500_000_000),
         };
-        for fresh in [999_800, 1_000_000, 1_000_249, 1_001_260, 1_001_500, 1_001_749] {
+        for fresh in [1_001_260, 1_001_500, 1_001_749] {
             assert!(stamp.is_fresh(at(fresh)), "{fresh}");
         }
-        for settled in [999_000, 1_000_250, 1_001_000, 1_001_750, 2_000_000] {
+        for settled in [999_000, 1_000_000, 1_001_250, 1_001_750, 2_000_000] {
             assert!(!stamp.is_fresh(at(settled)), "{settled}");
         }
+        let coarse = Stamp { changed: (1_001, 0), ..stamp };
+        for fresh in [1_001_000, 1_002_999, 1_003_249] {
+            assert!(coarse.is_fresh(at(fresh)), "{fresh}");
+        }
+        assert!(!coarse.is_fresh(at(1_003_250)));
     }
 
     #[test]

@@ -9,9 +9,9 @@ use crate::server::saslauthd::UnavailableReply;
 
 /// The backends there are, for every key that names some.
 pub(super) const BACKENDS: Backends = Backends {
-    words: &["store", "pam", "shadow", "getpwent"],
+    words: &["store", "pam", "shadow", "getpwent", "sasldb"],
     expected: "backends in the order they are asked: \"store\", \"pam\", \"shadow\", \
-               \"getpwent\"",
+               \"getpwent\", \"sasldb\"",
 };
 
 /// Names of backends, and how they are asked for.
@@ -41,7 +41,8 @@ pub(super) const SECTION: Section = Section {
             default: Some("[\"pam\"]"),
             text: "Who is asked, in this order. A backend that does not know the user passes on to \
                    the next; one that knows the user decides. Put \"store\" in front to manage mail \
-                   users with saslpasswd2 beside the accounts of the host.",
+                   users with saslpasswd2 beside the accounts of the host. \"sasldb\" asks the \
+                   database of Cyrus SASL as it is.",
         },
         Key {
             name: "socket",

@@ -13,6 +13,7 @@ mod listener;
 mod log;
 mod pam;
 mod route;
+mod sasldb;
 mod shadow;
 mod store;
 mod tls;
@@ -72,6 +73,7 @@ pub static SECTIONS: &[Section] = &[
     cache::SECTION,
     pam::SECTION,
     store::SECTION,
+    sasldb::SECTION,
     shadow::SECTION,
     gate::SECTION,
     gate::LISTENER,

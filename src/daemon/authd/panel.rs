@@ -9,9 +9,11 @@ use std::sync::Arc;
 use super::StartError;
 use crate::auth::Verify;
 use crate::backend::pam::{self, Helper, HelperOptions, Pam, Reach};
+use crate::backend::sasldb::{self, HostNames, Sasldb};
 use crate::backend::shadow::{self, Accounts, Database};
 use crate::backend::store::{self, PasswordStore};
 use crate::config::Config;
+use crate::sys::host;
 
 const PAM: &str = "pam";
 
@@ -41,6 +43,7 @@ struct Seat {
 enum Wanted {
     Store(store::Settings),
     Pam(pam::Settings),
+    Sasldb(sasldb::Settings),
     Accounts(Database, shadow::Settings),
 }
 
@@ -105,6 +108,7 @@ impl Wanted {
         match name {
             "store" => Ok(Self::Store(config.store.clone())),
             PAM => Ok(Self::Pam(config.pam.clone())),
+            "sasldb" => Ok(Self::Sasldb(config.sasldb.clone())),
             "shadow" => Ok(Self::Accounts(Database::Shadow, config.shadow.clone())),
             "getpwent" => Ok(Self::Accounts(Database::Passwd, config.shadow.clone())),
             _ => Err(StartError::NoBackend(name.to_owned())),
@@ -115,6 +119,9 @@ impl Wanted {
         Ok(match self {
             Self::Store(settings) => PasswordStore::start(settings)?,
             Self::Pam(settings) => Pam::connect(settings.clone(), means.reach(settings)?),
+            Self::Sasldb(settings) => {
+                Sasldb::open(settings, HostNames { name: host::name(), fqdn: host::fqdn() })?
+            }
             Self::Accounts(database, settings) => Accounts::start(*database, settings)?,
         })
     }

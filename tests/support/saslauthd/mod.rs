@@ -1,9 +1,10 @@
-//! A saslauthd to talk to: ours with the password store, ours through PAM, or
-//! Cyrus's, each in a private directory with the same two users.
+//! A saslauthd to talk to: ours with the password store, through PAM or on a
+//! sasldb2, or Cyrus's, each in a private directory with the same user.
 //!
 //! `SUBJECT=original` starts `/usr/sbin/saslauthd -a pam`, `SUBJECT=pam` our
 //! authd with saslgate-pam; both through the real libpam with private service
-//! files. Without it: our authd with the store, which needs nothing installed.
+//! files. `SUBJECT=original-sasldb` starts `saslauthd -a sasldb`, `SUBJECT=sasldb`
+//! our authd, both on a file of Cyrus's saslpasswd2. Without it: our authd with the store, which needs nothing installed.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -17,6 +18,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 use super::process::{self, PATIENCE, wait_until};
+use super::sasldb;
 
 /// Password of [`USER`] in every subject.
 pub(crate) const PASSWORD: &str = "s3cret-Zauberwort";
@@ -37,8 +39,12 @@ pub(crate) enum Kind {
     Store,
     /// Our authd through saslgate-pam.
     Pam,
+    /// Our authd on a sasldb2 that Cyrus's saslpasswd2 wrote.
+    Sasldb,
     /// Cyrus saslauthd 2.1.28 with PAM.
     Original,
+    /// The same with `-a sasldb`, on such a file.
+    OriginalSasldb,
 }
 
 impl Kind {
@@ -47,15 +53,24 @@ impl Kind {
         match std::env::var("SUBJECT").as_deref() {
             Err(_) | Ok("" | "store") => Self::Store,
             Ok("pam") => Self::Pam,
+            Ok("sasldb") => Self::Sasldb,
             Ok("original") => Self::Original,
-            Ok(other) => panic!("SUBJECT={other}: store, pam or original"),
+            Ok("original-sasldb") => Self::OriginalSasldb,
+            Ok(other) => {
+                panic!("SUBJECT={other}: store, pam, sasldb, original or original-sasldb")
+            }
         }
+    }
+
+    /// True for Cyrus saslauthd.
+    pub(crate) fn is_original(self) -> bool {
+        matches!(self, Self::Original | Self::OriginalSasldb)
     }
 
     /// What a wrong password is told.
     pub(crate) fn refusal(self) -> &'static [u8] {
         match self {
-            Self::Store => b"\0\x02NO",
+            Self::Store | Self::Sasldb | Self::OriginalSasldb => b"\0\x02NO",
             Self::Pam | Self::Original => b"\0\x11NO PAM auth error",
         }
     }
@@ -83,7 +98,12 @@ impl Subject {
                 write_pam_services(dir.path());
                 write_config(dir.path(), "pam", authd);
             }
+            Kind::Sasldb => {
+                write_sasldb(dir.path());
+                write_config(dir.path(), "sasldb", authd);
+            }
             Kind::Original => write_pam_services(dir.path()),
+            Kind::OriginalSasldb => write_sasldb(dir.path()),
         }
         let child = spawn(kind, dir.path());
         let mut subject = Self { kind, child, dir };
@@ -171,7 +191,7 @@ impl Subject {
 impl Drop for Subject {
     fn drop(&mut self) {
         let is_running = matches!(self.child.try_wait(), Ok(None));
-        if is_running && self.kind == Kind::Original {
+        if is_running && self.kind.is_original() {
             // Its workers outlive it: they go first, while it is there to reap them.
             let workers = process::descendants(self.child.id());
             for (pid, _) in &workers {
@@ -237,7 +257,8 @@ fn write_config(dir: &Path, backend: &str, authd: &str) -> PathBuf {
         "[authd]\nsocket = \"{place}/mux\"\nbackends = [\"{backend}\"]\n\
          default_realm = \"{REALM}\"\nfloor = \"0s\"\n{authd}\n\
          [store]\npath = \"{place}/store.db\"\nmemory = \"8KiB\"\niterations = 1\n\
-         [pam]\nservice_dir = \"{place}/pam.d\"\n"
+         [pam]\nservice_dir = \"{place}/pam.d\"\n\
+         [sasldb]\npath = \"{place}/sasldb2\"\n"
     );
     fs::write(&path, text).unwrap();
     path
@@ -247,6 +268,17 @@ fn add_user(config: &Path) {
     let mut command = saslgate();
     command.arg("--config").arg(config).args(["user", "add"]).arg(format!("{USER}@{REALM}"));
     process::run(&mut command, format!("{PASSWORD}\n").as_bytes()).expect_success();
+}
+
+/// A sasldb2 with the user in the realm that the cases name, and in that of
+/// the host, which is the original's for a request without one.
+fn write_sasldb(dir: &Path) {
+    let file = dir.join("sasldb2");
+    sasldb::set(&file, USER, REALM, PASSWORD);
+    sasldb::saslpasswd2(&file, &["-c", "-p", USER], PASSWORD).expect_success();
+    // Fedora's saslauthd looks in a directory that can be replaced as a whole.
+    fs::create_dir(dir.join("sasl2")).unwrap();
+    fs::hard_link(&file, dir.join("sasl2/sasldb2")).unwrap();
 }
 
 /// PAM service files that know the user through pam_matrix, and `acct`, whose
@@ -288,21 +320,33 @@ fn pam_matrix() -> PathBuf {
 /// original reads that directory and no other. A mount namespace of its own
 /// keeps the host's as it is.
 fn among_services(dir: &Path) -> Command {
+    under_mounts("mount --bind \"$0/pam.d\" /etc/pam.d", dir)
+}
+
+/// The same for its sasldb2, whose path is compiled in.
+fn beside_sasldb(dir: &Path) -> Command {
+    let script = "if [ -e /etc/sasldb2 ]; then mount --bind \"$0/sasldb2\" /etc/sasldb2; \
+                  else mount --bind \"$0/sasl2\" /etc/sasl2; fi";
+    under_mounts(script, dir)
+}
+
+/// Runs what is appended to it behind `mounts`, in which `$0` is `dir`.
+fn under_mounts(mounts: &str, dir: &Path) -> Command {
     let mut command = Command::new("unshare");
     if !nix::unistd::geteuid().is_root() {
         command.arg("--map-root-user");
     }
-    let script = "mount --bind \"$0\" /etc/pam.d && exec \"$@\"";
     command
-        .args(["--mount", "--propagation", "private", "sh", "-c", script])
-        .arg(dir.join("pam.d"));
+        .args(["--mount", "--propagation", "private", "sh", "-c"])
+        .arg(format!("set -e; {mounts}; exec \"$@\""))
+        .arg(dir);
     command
 }
 
 fn spawn(kind: Kind, dir: &Path) -> Child {
     let log = File::options().create(true).append(true).open(dir.join("log")).unwrap();
     let mut command = match kind {
-        Kind::Store | Kind::Pam => {
+        Kind::Store | Kind::Pam | Kind::Sasldb => {
             let mut command = saslgate();
             command.arg("--config").arg(dir.join("saslgate.toml")).arg("authd");
             command
@@ -310,6 +354,11 @@ fn spawn(kind: Kind, dir: &Path) -> Child {
         Kind::Original => {
             let mut command = among_services(dir);
             command.args(["/usr/sbin/saslauthd", "-d", "-a", "pam", "-n", "5", "-m"]).arg(dir);
+            command
+        }
+        Kind::OriginalSasldb => {
+            let mut command = beside_sasldb(dir);
+            command.args(["/usr/sbin/saslauthd", "-d", "-a", "sasldb", "-n", "5", "-m"]).arg(dir);
             command
         }
     };

@@ -2,6 +2,7 @@
 
 mod damage;
 mod samples;
+mod verifying;
 
 use std::path::PathBuf;
 
