@@ -5,6 +5,9 @@
 //! [`Authenticated`]. Not here: events (each server writes its own, with the
 //! words of its protocol) and limits on how much may be asked.
 //!
+//! Before that: a login that was accepted before may be answered from the cache,
+//! and one that was guessed at too often is refused (see `throttle`).
+//!
 //! | backend says | then |
 //! |---|---|
 //! | accepted | over: accepted |
@@ -27,6 +30,7 @@ use super::chain::{Chain, NoBackend};
 use super::inquiry::{Inquiry, Progress};
 use super::settings::Settings;
 use super::tag::TagKey;
+use super::throttle::{Case, Throttle};
 use super::verdict::{Authenticated, Verdict};
 use super::verify::{Attempt, Pending, RealmSource, Verify};
 use crate::base::{Identity, IdentityError, Reason, ReasonCode};
@@ -44,6 +48,8 @@ pub(super) struct Panel {
     /// As [`Settings::chains`] lists them.
     chains: Vec<Arc<Chain>>,
     pub(super) cache: Option<Cache>,
+    /// What it has counted survives a reload.
+    throttle: Option<Arc<Throttle>>,
 }
 
 /// A verdict, and what the log wants to know of it.
@@ -62,6 +68,17 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// Nobody is asked about somebody who guesses.
+    fn throttled(reason: Reason, started: Instant, chain: Arc<Chain>) -> Self {
+        Self {
+            verdict: Verdict::Rejected(reason),
+            by: "",
+            elapsed: started.elapsed(),
+            source: Source::Asked,
+            chain: Some(chain),
+        }
+    }
+
     /// The socket is not in the configuration any more.
     fn closed(started: Instant) -> Self {
         let detail = "this socket is no longer configured ([[authd.listener]]): restart authd";
@@ -104,7 +121,7 @@ impl Authenticator {
         key: TagKey,
     ) -> Result<Arc<Self>, NoBackend> {
         let key = Arc::new(key);
-        let panel = ArcSwap::from_pointee(Panel::new(backends, settings, &key)?);
+        let panel = ArcSwap::from_pointee(Panel::new(backends, settings, &key, None)?);
         Ok(Arc::new(Self { panel, key }))
     }
 
@@ -118,7 +135,8 @@ impl Authenticator {
         backends: &[Arc<dyn Verify>],
         settings: &Settings,
     ) -> Result<(), NoBackend> {
-        self.panel.store(Arc::new(Panel::new(backends, settings, &self.key)?));
+        let throttle = self.panel.load().throttle.clone();
+        self.panel.store(Arc::new(Panel::new(backends, settings, &self.key, throttle)?));
         Ok(())
     }
 
@@ -165,7 +183,15 @@ impl Authenticator {
                 chain: Some(chain),
             });
         }
-        match Inquiry::new(panel, chain, attempt, login, started).run() {
+        let watch = panel.watch(&attempt);
+        if let Some((throttle, case)) = &watch
+            && let Err(reason) = throttle.admit(case, started)
+        {
+            return Authentication::Ready(Outcome::throttled(reason, started, chain));
+        }
+        let mut inquiry = Inquiry::new(panel, chain, attempt, started);
+        (inquiry.login, inquiry.watch) = (login, watch);
+        match inquiry.run() {
             Progress::Over(judged) => judged.told(),
             Progress::Waiting(waiting) => Authentication::Pending(Box::pin(waiting.finish())),
         }
@@ -173,6 +199,12 @@ impl Authenticator {
 }
 
 impl Panel {
+    /// Under what a failure of `attempt` is counted; `None` if it is not.
+    fn watch(&self, attempt: &Attempt) -> Option<(Arc<Throttle>, Case)> {
+        let throttle = self.throttle.as_ref()?;
+        Some((Arc::clone(throttle), throttle.case(attempt)?))
+    }
+
     /// Who is asked about `attempt`; `None` if there is no such entrance.
     fn chain(&self, attempt: &Attempt, entrance: Option<&str>) -> Option<Arc<Chain>> {
         let (realm, service) = (attempt.identity.realm(), attempt.service.as_str());
@@ -184,6 +216,7 @@ impl Panel {
         backends: &[Arc<dyn Verify>],
         settings: &Settings,
         key: &Arc<TagKey>,
+        throttle: Option<Arc<Throttle>>,
     ) -> Result<Self, NoBackend> {
         let chains = settings.chains().enumerate();
         let chains = chains.map(|(number, names)| Chain::of(number, names, backends));
@@ -191,6 +224,9 @@ impl Panel {
             chains: chains.collect::<Result<_, _>>()?,
             settings: settings.clone(),
             cache: Cache::new(&settings.cache, key),
+            throttle: throttle
+                .filter(|throttle| throttle.fits(&settings.throttle))
+                .or_else(|| Throttle::new(&settings.throttle, key)),
         })
     }
 }

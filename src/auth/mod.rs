@@ -16,6 +16,7 @@ mod inquiry;
 mod route;
 mod settings;
 mod tag;
+mod throttle;
 mod verdict;
 mod verify;
 
@@ -28,6 +29,7 @@ pub use exchange::{
 pub use route::Route;
 pub use settings::{Entrance, Settings};
 pub use tag::TagKey;
+pub use throttle::ThrottleSettings;
 pub use verdict::{Authenticated, Verdict};
 pub use verify::{
     Accepted, Answer, Attempt, Grounds, Pending, RealmSource, Revision, Service, Verification,

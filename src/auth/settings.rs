@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::cache::CacheSettings;
 use super::route::Route;
+use super::throttle::ThrottleSettings;
 
 /// How attempts are judged, whoever brings them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub struct Settings {
     pub floor: Duration,
     /// What is remembered of accepted logins.
     pub cache: CacheSettings,
+    /// What happens to whoever guesses.
+    pub throttle: ThrottleSettings,
 }
 
 /// A socket with backends of its own.
@@ -94,6 +97,16 @@ impl Settings {
             default_realm: "host.test".to_owned(),
             floor: Duration::ZERO,
             cache: CacheSettings { enabled: false, size: 1, ttl: Duration::ZERO },
+            throttle: ThrottleSettings {
+                enabled: false,
+                delay: Duration::ZERO,
+                limit: 3,
+                login_limit: 3,
+                half_life: Duration::from_secs(60),
+                size: 100,
+                max_delayed: 10,
+                exempt: Vec::new(),
+            },
         }
     }
 }

@@ -8,6 +8,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
+use ipnet::IpNet;
+
 /// How a text must look.
 pub struct TextForm {
     /// One word for the manual: `path`, `mode`.
@@ -53,6 +55,8 @@ pub(super) const LISTENER_NAME: TextForm = TextForm {
 };
 /// Of a list, to be read behind "expected a list of".
 pub(super) const ACCOUNTS: &str = "accounts, by name or number";
+/// Of a list, to be read behind "expected a list of".
+pub(super) const NETWORKS: &str = "networks such as \"192.0.2.0/24\", or addresses";
 pub(super) const REALM: TextForm = TextForm {
     name: "realm",
     expected: "a realm such as \"example.org\", or \"\" for the name of this host",
@@ -200,6 +204,19 @@ pub(super) fn realm(text: &str) -> Parsed<Option<String>> {
         return Err(format!("{odd:?} cannot be in a realm"));
     }
     Ok((!text.is_empty()).then(|| text.to_ascii_lowercase()))
+}
+
+/// A network in CIDR notation, or a single address.
+pub(super) fn network(text: &str) -> Parsed<IpNet> {
+    let alone = |text: &str| text.parse::<IpAddr>().map(IpNet::from);
+    let network: IpNet = text
+        .parse()
+        .or_else(|_| alone(text))
+        .map_err(|_| "it is neither a network nor an address".to_owned())?;
+    if network.trunc() == network {
+        return Ok(network);
+    }
+    Err(format!("it has bits behind its prefix: the network is {}", network.trunc()))
 }
 
 /// A realm, or `*.` and one for all below it; lower case.
@@ -381,6 +398,16 @@ mod tests {
             assert!(address(text).is_err(), "{text:?}");
         }
         assert_eq!(split_address("[::1]:25"), Ok(("::1", 25)));
+    }
+
+    #[test]
+    fn networks_have_no_bits_behind_their_prefix() {
+        for text in ["192.0.2.0/24", "192.0.2.7", "2001:db8::/32", "::1", "0.0.0.0/0"] {
+            assert!(network(text).is_ok(), "{text:?}");
+        }
+        for text in ["", "192.0.2.7/24", "2001:db8::1/32", "192.0.2.0/33", "host", "10.0.0/8"] {
+            assert!(network(text).is_err(), "{text:?}");
+        }
     }
 
     #[test]

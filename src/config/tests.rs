@@ -60,6 +60,14 @@ const OTHER_VALUES: &[(&str, &str)] = &[
     ("cache.enabled", "[cache]\nenabled = true"),
     ("cache.size", "[cache]\nsize = 7"),
     ("cache.ttl", "[cache]\nttl = \"7s\""),
+    ("throttle.enabled", "[throttle]\nenabled = false"),
+    ("throttle.delay", "[throttle]\ndelay = \"7ms\""),
+    ("throttle.limit", "[throttle]\nlimit = 7"),
+    ("throttle.login_limit", "[throttle]\nlogin_limit = 7"),
+    ("throttle.half_life", "[throttle]\nhalf_life = \"7s\""),
+    ("throttle.size", "[throttle]\nsize = 777"),
+    ("throttle.max_delayed", "[throttle]\nmax_delayed = 7"),
+    ("throttle.exempt", "[throttle]\nexempt = [\"192.0.2.0/24\"]"),
     ("pam.socket", "[pam]\nsocket = \"/x/pam\""),
     ("pam.services", "[pam]\nservices = [\"x\"]"),
     ("pam.user", "[pam]\nuser = \"full\""),
@@ -192,6 +200,8 @@ fn the_defaults_are_those_promised() {
     assert_eq!(config.auth.default_realm, HOST);
     assert_eq!(config.auth.floor, Duration::from_millis(100));
     assert_eq!((config.auth.cache.enabled, config.auth.cache.size), (false, 100_000));
+    let throttle = &config.auth.throttle;
+    assert_eq!((throttle.enabled, throttle.limit, throttle.login_limit), (true, 20, 100));
     assert_eq!(config.auth.cache.ttl, Duration::from_secs(600));
     assert_eq!(config.saslauthd.socket, PathBuf::from("/run/saslauthd/mux"));
     assert_eq!((config.saslauthd.socket_mode, config.saslauthd.directory_mode), (0o777, 0o755));

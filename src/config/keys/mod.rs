@@ -16,6 +16,7 @@ mod route;
 mod sasldb;
 mod shadow;
 mod store;
+mod throttle;
 mod tls;
 
 use super::Config;
@@ -71,6 +72,7 @@ pub static SECTIONS: &[Section] = &[
     route::SECTION,
     listener::SECTION,
     cache::SECTION,
+    throttle::SECTION,
     pam::SECTION,
     store::SECTION,
     sasldb::SECTION,
