@@ -6,12 +6,13 @@
 mod support;
 
 use std::fs;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use support::activation::{Activated, Load};
 use support::process::{self, PATIENCE, wait_until};
-use support::saslauthd::{Kind, Subject};
+use support::saslauthd::{Kind, PASSWORD, REALM, Subject, USER, request};
 
 const OK: &[u8] = b"\0\x02OK";
 const CLIENTS: usize = 16;
@@ -108,6 +109,50 @@ fn a_killed_supervisor_is_followed_by_its_standby_when_authd_is_not_root() {
     assert_eq!(process::stop(&mut subject.child), Some(0));
     let is_gone = |pid: &u32| group_of(*pid).is_none();
     assert!(wait_until(PATIENCE, || known.iter().all(is_gone)), "left behind: {known:?}");
+}
+
+/// As a service of its own it reads `[pam]` again; authd has read the file by itself.
+#[test]
+fn saslgate_pam_takes_its_settings_over_at_sighup() {
+    let mut subject = Subject::start(Kind::Pam);
+    process::stop(&mut subject.child);
+    let config = fs::read_to_string(subject.config()).unwrap();
+    let socket = subject.dir().join("pam.sock");
+    let file = subject.config();
+    let with = |services: &str| {
+        let keys = format!("[pam]\nsocket = \"{}\"\nservices = {services}", socket.display());
+        fs::write(&file, config.replace("[pam]", &keys)).unwrap();
+    };
+    with("[\"smtp\"]");
+    let log = fs::File::options().append(true).open(subject.dir().join("log")).unwrap();
+    let mut helper = Command::new(env!("CARGO_BIN_EXE_saslgate-pam"))
+        .arg("--config")
+        .arg(subject.config())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .unwrap();
+    // The one that authd had started said so, too.
+    let is_ready = || subject.log().matches("saslgate-pam is ready").count() == 2;
+    assert!(wait_until(PATIENCE, is_ready), "{}", subject.log());
+    with("[\"smtp\", \"pop3\"]");
+    subject.restart();
+    assert_eq!(subject.ask_right(), OK);
+    // pop3 ends behind a right password, as tests/support has it: only PAM can say that.
+    let ask = || subject.exchange(&[&request(&[USER, PASSWORD, "pop3", REALM])]);
+    ask();
+    subject.wait_for_log("saslgate-pam does not serve pop3: its pam.services differ");
+    process::send(helper.id(), Signal::SIGHUP);
+    let is_served = wait_until(PATIENCE, || ask() == b"\0\x11NO PAM acct error");
+    assert!(is_served, "{}", subject.log());
+    // A file with a mistake changes nothing, and says so.
+    with("[\"smtp\", 7]");
+    process::send(helper.id(), Signal::SIGHUP);
+    subject.wait_for_log("reload refused, the old configuration stays in force");
+    assert_eq!(subject.ask_right(), OK);
+    process::stop(&mut subject.child);
+    assert_eq!(process::stop(&mut helper), Some(0));
 }
 
 fn wait_for_standby(supervisor: u32) -> u32 {

@@ -93,11 +93,17 @@ fn lists_aligned_columns_and_json() {
     let (_, table, _) = user(&site, &["list"], "");
     let lines: Vec<&str> = table.lines().collect();
     assert!(
-        lines[0].starts_with("USER   REALM                STATE   MECHANISMS   CREATED"),
+        lines[0].starts_with("USER   REALM                STATE   MECHANISMS   STORED    CREATED"),
         "{table}"
     );
-    assert!(lines[1].starts_with("bob    a-longer-realm.test  active  PLAIN LOGIN  20"), "{table}");
-    assert!(lines[2].starts_with("alice  example.org          locked  PLAIN LOGIN  20"), "{table}");
+    assert!(
+        lines[1].starts_with("bob    a-longer-realm.test  active  PLAIN LOGIN  argon2id  20"),
+        "{table}"
+    );
+    assert!(
+        lines[2].starts_with("alice  example.org          locked  PLAIN LOGIN  argon2id  20"),
+        "{table}"
+    );
     assert!(lines[2].ends_with("  never"), "{table}");
     let (_, json, _) = user(&site, &["list", "--json"], "");
     let users: serde_json::Value = serde_json::from_str(&json).unwrap();

@@ -279,7 +279,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
 
 /// Runs the service until it is told to stop. `read` reads the configuration
 /// again, and gives its problems as text; it is read when `file` changes, too,
-/// unless that is turned off.
+/// unless that is turned off. `ready` is called once it serves.
 ///
 /// # Errors
 /// [`StartError`].
@@ -288,6 +288,7 @@ pub async fn run(
     prepared: Prepared,
     file: &Path,
     read: impl Fn() -> Result<Config, String>,
+    ready: impl FnOnce(),
 ) -> Result<(), StartError> {
     let signals = Signals::install().map_err(StartError::Signals)?;
     let stop = CancellationToken::new();
@@ -297,6 +298,7 @@ pub async fn run(
         tracing::info!("listening on socket: {place}");
     }
     tracing::info!("asking {}", config.auth.all_backends().join(", "));
+    ready();
     let reload = |config: &Config| running.reload(config).map_err(|error| error.to_string());
     let watched = config.authd_watch_config.then_some(file);
     service::live(signals, &stop, watched, read, reload).await;

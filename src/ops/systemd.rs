@@ -16,6 +16,11 @@ pub fn ready(status: &str) {
     notify(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
+/// Says that this process is the service, where another one was started.
+pub fn main_process() {
+    notify(&[NotifyState::MainPid(std::process::id())]);
+}
+
 /// Says that the configuration is being read again. [`ready`] must follow, also after a failure.
 pub fn reloading() {
     // Type=notify-reload wants the time with it (sd_notify(3)).

@@ -12,6 +12,7 @@
 pub(crate) mod activation;
 pub(crate) mod clients;
 pub(crate) mod dialogue;
+pub(crate) mod face;
 pub(crate) mod fake_authd;
 pub(crate) mod gate;
 pub(crate) mod gate_world;

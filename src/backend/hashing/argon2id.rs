@@ -88,6 +88,11 @@ impl Verifier {
         Ok(Self { cost, salt, tag })
     }
 
+    /// What checking it costs.
+    pub(in crate::backend) fn cost(&self) -> Cost {
+        self.cost
+    }
+
     /// A verifier that costs what a new one costs and that no password fits:
     /// its tag is drawn, not computed.
     ///

@@ -9,12 +9,20 @@
 //! |---|---|
 //! | `argon2id` | one argon2id computation, made and checked, in memory that is kept and wiped |
 //! | `crypt` | hashes of crypt(3), checked |
+//! | `salted` | salted digests of LDAP servers and Dovecot, checked |
+//! | `foreign` | either of the two |
+//! | `scram` | verifiers of SCRAM-SHA-256, made |
 //! | `pool` | bounded threads and a bounded queue |
 
 mod argon2id;
 mod crypt;
+mod foreign;
 mod pool;
+mod salted;
+#[allow(dead_code, reason = "the import comes next")]
+pub(in crate::backend) mod scram;
 
 pub(in crate::backend) use argon2id::{Cost, HashError, Hasher, Verifier};
 pub(in crate::backend) use crypt::{CryptError, CryptHash};
+pub(in crate::backend) use foreign::ForeignHash;
 pub(in crate::backend) use pool::{HashPool, Refused, Worker};

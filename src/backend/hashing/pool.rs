@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 
 use super::argon2id::{Cost, HashError, Hasher, Verifier};
 use super::crypt::{CryptError, CryptHash};
+use super::foreign::ForeignHash;
 use crate::base::Secret;
 
 /// Threads that hash.
@@ -47,6 +48,26 @@ impl Worker<'_> {
     ) -> Result<bool, HashError> {
         self.hashes.fetch_add(1, Ordering::Relaxed);
         self.hasher.matches(verifier, password)
+    }
+
+    /// Computes one hash that we would not make; see [`ForeignHash::matches`].
+    pub(in crate::backend) fn matches_foreign(
+        &mut self,
+        hash: &ForeignHash,
+        password: &Secret,
+    ) -> Result<bool, CryptError> {
+        self.hashes.fetch_add(1, Ordering::Relaxed);
+        hash.matches(password)
+    }
+
+    /// Makes the hash of a new password; see [`Hasher::verifier`].
+    pub(in crate::backend) fn verifier(
+        &mut self,
+        cost: Cost,
+        password: &Secret,
+    ) -> Result<String, HashError> {
+        self.hashes.fetch_add(1, Ordering::Relaxed);
+        self.hasher.verifier(cost, password)
     }
 
     /// Computes one hash of crypt(3); see [`CryptHash::matches`].

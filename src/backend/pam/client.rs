@@ -25,7 +25,7 @@ use super::ipc::{self, Ask, Report, Response};
 use super::outcome::{Meaning, meaning};
 use super::service::AllowList;
 use super::settings::{Settings, UserForm};
-use crate::auth::{Accepted, Answer, Attempt, Verification, Verify};
+use crate::auth::{Accepted, Answer, Attempt, RealmSource, Verification, Verify};
 use crate::base::{Identity, IdentityError, Printable, Reason, ReasonCode};
 
 /// Which `saslgate-pam` is asked.
@@ -176,7 +176,7 @@ impl Pam {
             id: self.next_id.fetch_add(1, Ordering::Relaxed),
             budget: deadline.saturating_duration_since(Instant::now()),
             service: service.to_owned(),
-            user: self.user_for_pam(&attempt.identity),
+            user: self.user_for_pam(attempt),
             rhost: attempt.origin.client,
             ruser: attempt.identity.to_string(),
         };
@@ -225,16 +225,18 @@ impl Pam {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn user_for_pam(&self, identity: &Identity) -> String {
-        match self.settings.user {
-            UserForm::Local => identity.user().to_owned(),
-            UserForm::Full => identity.to_string(),
+    fn user_for_pam(&self, attempt: &Attempt) -> String {
+        match (self.settings.user, attempt.realm) {
+            (UserForm::Local, _) | (UserForm::Claimed, RealmSource::Default) => {
+                attempt.identity.user().to_owned()
+            }
+            (UserForm::Full | UserForm::Claimed, _) => attempt.identity.to_string(),
         }
     }
 
     fn interpret(&self, attempt: &Attempt, service: &str, report: &Report) -> Answer {
         match meaning(report.stage, report.code) {
-            Meaning::Accepted => self.accept(&attempt.identity, &report.user),
+            Meaning::Accepted => self.accept(attempt, &report.user),
             Meaning::Unknown => Answer::Unknown,
             Meaning::Rejected(code) => Answer::Rejected(Reason::new(code, detail(service, report))),
             Meaning::Unavailable => {
@@ -243,12 +245,12 @@ impl Pam {
         }
     }
 
-    /// Accepts `claimed`, or whom a module made of it.
-    fn accept(&self, claimed: &Identity, name: &str) -> Answer {
-        if name == self.user_for_pam(claimed) {
+    /// Accepts who was claimed, or whom a module made of it.
+    fn accept(&self, attempt: &Attempt, name: &str) -> Answer {
+        if name == self.user_for_pam(attempt) {
             return Answer::Accepted(Accepted::default());
         }
-        match self.identity_of(name, claimed.realm()) {
+        match self.identity_of(name, attempt.identity.realm()) {
             Ok(user) => Answer::Accepted(Accepted { user: Some(user), ..Accepted::default() }),
             Err(error) => {
                 let name = Printable::from(name);
@@ -261,7 +263,7 @@ impl Pam {
     fn identity_of(&self, name: &str, realm: &str) -> Result<Identity, IdentityError> {
         match self.settings.user {
             UserForm::Local => Identity::new(name, realm),
-            UserForm::Full => Identity::parse(name, realm),
+            UserForm::Full | UserForm::Claimed => Identity::parse(name, realm),
         }
     }
 }

@@ -11,9 +11,11 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehav
 
 use super::creation;
 use super::error::StoreError;
-use super::record::{KIND_ARGON2ID, Moment, State, User};
+use super::password::{self, Verifiers};
+use super::policy::Policy;
+use super::record::{Kind, Moment, State, User};
 use super::schema::{self, Patience};
-use super::settings::Settings;
+use super::settings::{Scram, Settings};
 use super::verify::hash_failed;
 use crate::backend::hashing::{Cost, Hasher};
 use crate::base::{Identity, Secret};
@@ -29,9 +31,11 @@ pub enum Access {
 
 /// An open store, for administration.
 pub struct Store {
-    path: PathBuf,
-    connection: Connection,
-    cost: Cost,
+    pub(super) path: PathBuf,
+    pub(super) connection: Connection,
+    pub(super) cost: Cost,
+    pub(super) scram: Scram,
+    policy: Policy,
     hasher: Hasher,
 }
 
@@ -49,6 +53,8 @@ impl Store {
             path: settings.path.clone(),
             connection: schema::open(&settings.path, Patience::Seconds)?,
             cost,
+            scram: settings.scram,
+            policy: settings.policy,
             hasher: Hasher::new(cost),
         })
     }
@@ -56,7 +62,7 @@ impl Store {
     /// Adds an active user; without a password nobody can log in as them yet.
     ///
     /// # Errors
-    /// `UserExists`, `EmptyPassword`, or why the store cannot be changed.
+    /// `UserExists`, `EmptyPassword`, `Weak`, or why the store cannot be changed.
     pub fn add(
         &mut self,
         identity: &Identity,
@@ -65,7 +71,7 @@ impl Store {
         if self.find(identity)?.is_some() {
             return Err(StoreError::UserExists(identity.clone()));
         }
-        let verifier = password.map(|password| self.hash(password)).transpose()?;
+        let verifiers = password.map(|password| self.hash(identity, password)).transpose()?;
         self.change(|transaction| {
             let now = Moment::now().unix();
             let added = transaction.execute(
@@ -74,9 +80,9 @@ impl Store {
                 params![identity.realm(), identity.user(), now],
             )?;
             if added == 1
-                && let Some(verifier) = &verifier
+                && let Some(verifiers) = &verifiers
             {
-                put_password(transaction, identity, verifier, now)?;
+                password::replace(transaction, identity, verifiers, now)?;
             }
             Ok(added == 1)
         })?
@@ -87,7 +93,7 @@ impl Store {
     /// Gives an existing user a new password; the state stays.
     ///
     /// # Errors
-    /// `NoSuchUser`, `EmptyPassword`, or why the store cannot be changed.
+    /// `NoSuchUser`, `EmptyPassword`, `Weak`, or why the store cannot be changed.
     pub fn set_password(
         &mut self,
         identity: &Identity,
@@ -96,10 +102,22 @@ impl Store {
         if self.find(identity)?.is_none() {
             return Err(StoreError::NoSuchUser(identity.clone()));
         }
-        let verifier = self.hash(password)?;
+        let verifiers = self.hash(identity, password)?;
         self.change_user(identity, |transaction, now| {
-            put_password(transaction, identity, &verifier, now)
+            password::replace(transaction, identity, &verifiers, now)
         })
+    }
+
+    /// Says whether `password` would be good enough for `identity`, so that a
+    /// person is told before they type it a second time.
+    ///
+    /// # Errors
+    /// `EmptyPassword`, `Weak`.
+    pub fn approve(&self, identity: &Identity, password: &Secret) -> Result<(), StoreError> {
+        if password.is_empty() {
+            return Err(StoreError::EmptyPassword);
+        }
+        Ok(self.policy.judge(identity, password)?)
     }
 
     /// Removes a user with all credentials.
@@ -167,11 +185,12 @@ impl Store {
         set(set(1) + 2);
     }
 
-    fn hash(&mut self, password: &Secret) -> Result<String, StoreError> {
-        if password.is_empty() {
-            return Err(StoreError::EmptyPassword);
-        }
-        self.hasher.verifier(self.cost, password).map_err(|error| hash_failed(&error))
+    fn hash(&mut self, identity: &Identity, password: &Secret) -> Result<Verifiers, StoreError> {
+        self.approve(identity, password)?;
+        self.hasher
+            .verifier(self.cost, password)
+            .and_then(|verifier| password::with_scram(verifier, self.scram, password))
+            .map_err(|error| hash_failed(&error))
     }
 
     fn set_state(&mut self, identity: &Identity, state: State) -> Result<(), StoreError> {
@@ -186,7 +205,7 @@ impl Store {
     }
 
     /// Marks an existing user as changed and changes more in the same transaction.
-    fn change_user(
+    pub(super) fn change_user(
         &mut self,
         identity: &Identity,
         task: impl FnOnce(&Transaction<'_>, i64) -> rusqlite::Result<()>,
@@ -207,7 +226,7 @@ impl Store {
     }
 
     /// Runs `task` in one transaction. When this returns, its work is on the disk.
-    fn change<T>(
+    pub(super) fn change<T>(
         &mut self,
         task: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
@@ -263,22 +282,6 @@ impl Iterator for Users<'_> {
     }
 }
 
-fn put_password(
-    transaction: &Transaction<'_>,
-    identity: &Identity,
-    verifier: &str,
-    now: i64,
-) -> rusqlite::Result<()> {
-    transaction
-        .execute(
-            "INSERT INTO credentials (realm, user, kind, label, verifier, created, changed)
-             VALUES (?1, ?2, ?3, '', ?4, ?5, ?5)
-             ON CONFLICT DO UPDATE SET verifier = ?4, changed = ?5",
-            params![identity.realm(), identity.user(), KIND_ARGON2ID, verifier, now],
-        )
-        .map(drop)
-}
-
 /// A row as it is; judged by [`RawUser::into_user`].
 struct RawUser {
     realm: String,
@@ -309,8 +312,9 @@ impl RawUser {
             .map_err(|error| damaged(format!("a stored name is none: {error}")))?;
         let state = State::from_word(&self.state)
             .ok_or_else(|| damaged(format!("{identity} has an unknown state")))?;
-        let mut kinds: Vec<String> =
-            self.kinds.unwrap_or_default().split_whitespace().map(str::to_owned).collect();
+        // A kind of a later version serves no login of ours.
+        let words = self.kinds.unwrap_or_default();
+        let mut kinds: Vec<Kind> = words.split_whitespace().filter_map(Kind::from_word).collect();
         kinds.sort();
         kinds.dedup();
         Ok(User {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{ErrorCode, ffi};
 
+use super::policy::Weakness;
 use crate::backend::sasldb::Format;
 use crate::base::{Identity, Reason, ReasonCode};
 
@@ -157,6 +158,17 @@ pub enum StoreError {
         /// What is wrong with it.
         detail: String,
     },
+    /// The stored digest of one app password cannot be used.
+    #[error(
+        "the stored app password {label:?} of {identity} is damaged: remove it with \
+         \"saslgate user app-password revoke {identity} {label:?}\""
+    )]
+    BadAppPassword {
+        /// Whose it is.
+        identity: Identity,
+        /// Its label.
+        label: String,
+    },
     /// No space.
     #[error(
         "the disk or quota of the password store {} is full: nothing was changed; free some \
@@ -195,6 +207,29 @@ pub enum StoreError {
     /// An empty password.
     #[error("an empty password is refused")]
     EmptyPassword,
+    /// A new password that is not good enough.
+    #[error("the password is too weak: {0}")]
+    Weak(#[from] Weakness),
+    /// An app password of that label is there already.
+    #[error(
+        "{identity} already has an app password {label:?}: revoke it first, or take another label"
+    )]
+    LabelExists {
+        /// Whose.
+        identity: Identity,
+        /// Its label.
+        label: String,
+    },
+    /// No app password of that label.
+    #[error(
+        "{identity} has no app password {label:?}: see \"saslgate user app-password list {identity}\""
+    )]
+    NoSuchLabel {
+        /// Whose.
+        identity: Identity,
+        /// The label.
+        label: String,
+    },
     /// argon2id cannot be run with the settings.
     #[error("hashing passwords with the settings of [store] is not possible: {0}")]
     Hash(String),

@@ -24,12 +24,13 @@ use std::sync::{
 };
 use std::thread;
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, Row, params};
 
 use super::error::StoreError;
 use super::file::{self, Stamp};
-use super::record::{KIND_ARGON2ID, State};
+use super::record::{Kind, Moment, State};
 use super::schema::{self, Patience};
+use super::scope::Scope;
 use crate::base::Identity;
 
 /// What a look-up found.
@@ -37,8 +38,19 @@ use crate::base::Identity;
 pub(super) struct Found {
     /// Whether the account may be used.
     pub(super) state: State,
-    /// The PHC string of its password; `None`: it has none.
-    pub(super) verifier: Option<String>,
+    /// All that a login could be checked against, and more.
+    pub(super) credentials: Vec<Credential>,
+}
+
+/// A credential of a user.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Credential {
+    pub(super) kind: Kind,
+    /// Empty for the password of the account.
+    pub(super) label: Box<str>,
+    pub(super) verifier: Box<str>,
+    pub(super) scope: Scope,
+    pub(super) expires: Option<Moment>,
 }
 
 /// The open store, as authd uses it.
@@ -117,12 +129,17 @@ impl Connections {
         identity: &Identity,
         patience: Patience,
     ) -> Result<Option<Found>, StoreError> {
-        let row = self.with(patience, |set| {
+        let (state, credentials) = self.with(patience, |set| {
             let reader = set.reader();
             reader.connection.busy_timeout(patience.wait())?;
             find_in(&reader.connection, identity)
         })?;
-        row.map(|row| row.into_found(&self.path)).transpose()
+        let Some(word) = state else { return Ok(None) };
+        let Some(state) = State::from_word(&word) else {
+            let detail = format!("{identity} has an unknown state");
+            return Err(StoreError::Damaged { path: self.path.clone(), detail });
+        };
+        Ok(Some(Found { state, credentials }))
     }
 
     /// Runs `task` with the connection that is meant for changes. May wait, and for a disk.
@@ -271,33 +288,38 @@ fn lock<T>(slot: &Mutex<T>) -> MutexGuard<'_, T> {
     slot.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A row as it is; the words in it are judged by [`RawRow::into_found`].
-struct RawRow {
-    state: String,
-    verifier: Option<String>,
-}
-
-impl RawRow {
-    fn into_found(self, path: &Path) -> Result<Found, StoreError> {
-        let Some(state) = State::from_word(&self.state) else {
-            let detail = "a user has an unknown state".to_owned();
-            return Err(StoreError::Damaged { path: path.to_owned(), detail });
-        };
-        Ok(Found { state, verifier: self.verifier })
+/// The state of a user as it is written, if there is such a user, and the credentials.
+fn find_in(
+    connection: &Connection,
+    identity: &Identity,
+) -> rusqlite::Result<(Option<Box<str>>, Vec<Credential>)> {
+    let mut statement = connection.prepare_cached(
+        "SELECT u.state, c.kind, c.label, c.verifier, c.services, c.expires FROM users u
+         LEFT JOIN credentials c ON c.realm = u.realm AND c.user = u.user
+         WHERE u.realm = ?1 AND u.user = ?2",
+    )?;
+    let mut rows = statement.query(params![identity.realm(), identity.user()])?;
+    let (mut state, mut credentials) = (None, Vec::new());
+    while let Some(row) = rows.next()? {
+        if state.is_none() {
+            state = Some(row.get(0)?);
+        }
+        credentials.extend(credential(row)?);
     }
+    Ok((state, credentials))
 }
 
-fn find_in(connection: &Connection, identity: &Identity) -> rusqlite::Result<Option<RawRow>> {
-    let take = |row: &Row<'_>| Ok(RawRow { state: row.get(0)?, verifier: row.get(1)? });
-    connection
-        .prepare_cached(
-            "SELECT users.state, credentials.verifier FROM users LEFT JOIN credentials
-             ON credentials.realm = users.realm AND credentials.user = users.user
-             AND credentials.kind = ?3 AND credentials.label = ''
-             WHERE users.realm = ?1 AND users.user = ?2",
-        )?
-        .query_row(params![identity.realm(), identity.user(), KIND_ARGON2ID], take)
-        .optional()
+/// The credential in a row; none if the user has none, or one of a later version.
+fn credential(row: &Row<'_>) -> rusqlite::Result<Option<Credential>> {
+    let word = row.get_ref(1)?.as_str_or_null()?;
+    let Some(kind) = word.and_then(Kind::from_word) else { return Ok(None) };
+    Ok(Some(Credential {
+        kind,
+        label: row.get(2)?,
+        verifier: row.get(3)?,
+        scope: Scope::from_column(row.get_ref(4)?.as_str()?),
+        expires: row.get::<_, Option<i64>>(5)?.map(Moment::from_unix),
+    }))
 }
 
 /// Look-ups at once; each takes microseconds, so few are enough for many cores.

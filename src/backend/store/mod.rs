@@ -6,9 +6,9 @@
 //! call returns, and the next request of every process sees it.
 //!
 //! ```text
-//! verify:  lookup (inline, microseconds) -> hashing (argon2id, own threads) -> answer
-//!                                            keeper: last-used times, replaced files
-//! change:  admin -> hashing -> one transaction, synced -> checkpoint
+//! verify:  lookup (inline, microseconds) -> judge (argon2id, own threads) -> answer
+//!                                            keeper: last-used times, upgraded hashes, replaced files
+//! change:  admin -> policy -> hashing -> one transaction, synced -> checkpoint
 //! ```
 //!
 //! Not for: rules about names (`base::Identity`), the floor on refusals and the
@@ -18,20 +18,29 @@
 //! | file | what |
 //! |---|---|
 //! | `admin` | users added, changed, listed |
-//! | `verify` | the backend: an attempt in, an answer out |
+//! | `app_admin` | their app passwords |
+//! | `app_password`, `scope` | what such a password is, and where it may be used |
+//! | `policy`, `password` | whether a new password is good enough, and what is stored of it |
+//! | `verify`, `judge` | the backend: an attempt in, an answer out |
 //! | `lookup` | pooled connections; reopens a file that was replaced |
 //! | `keeper` | the background thread |
 //! | `creation`, `file` | a new store; whose it is and who else can get at it |
 //! | `schema` | tables and pragmas |
 
 mod admin;
+mod app_admin;
+mod app_password;
 mod creation;
 mod error;
 mod file;
+mod judge;
 mod keeper;
 mod lookup;
+mod password;
+mod policy;
 mod record;
 mod schema;
+mod scope;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -40,6 +49,8 @@ mod verify;
 pub use admin::{Access, Store, Users};
 pub use error::StoreError;
 pub use file::inspect;
-pub use record::{Moment, State, User};
-pub use settings::Settings;
+pub use policy::{Policy, Weakness};
+pub use record::{AppPassword, Kind, Moment, State, User};
+pub use scope::{Label, Scope, ScopeError};
+pub use settings::{Scram, Settings};
 pub use verify::PasswordStore;

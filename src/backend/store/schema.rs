@@ -2,13 +2,24 @@
 //!
 //! ```text
 //! users        realm, user               -> state, created, changed, last_used
-//! credentials  realm, user, kind, label  -> verifier, created, changed, last_used
+//! credentials  realm, user, kind, label  -> verifier, created, changed, last_used,
+//!                                           services, expires
 //! ```
 //!
-//! `kind` is `argon2id` (the verifier is a PHC string); verifiers of other
-//! mechanisms get kinds of their own (`scram-sha-256`). `label` is empty for
-//! the password of the account and names an app password. Dates are seconds
-//! since 1970 UTC. Realm first, so that a realm is one range of the tree.
+//! | `kind` | `label` | the verifier is |
+//! |---|---|---|
+//! | `argon2id` | empty | a PHC string: the password of the account |
+//! | `crypt` | empty | an imported hash, in its place until the first login |
+//! | `scram-sha-256` | empty | StoredKey and ServerKey of the same password (RFC 5802) |
+//! | `app-password` | its name | a digest of a password that we have drawn |
+//!
+//! Dates are seconds since 1970 UTC; `services` are words with a blank between
+//! them, none meaning all. Realm first, so that a realm is one range of the tree.
+//!
+//! Format 1 had neither `services` nor `expires`. It is upgraded when it is
+//! opened, in one transaction. A program of that time that has the file open
+//! goes on until it opens the file anew, within a second or two, and refuses
+//! it as newer from then on: everybody is *unavailable* until it is restarted.
 //!
 //! WAL, so that readers and the writer never wait for each other; FULL, so that
 //! a commit is on the disk when it returns; no mmap, so that a truncated file is
@@ -19,7 +30,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use super::error::StoreError;
 use super::file;
@@ -28,7 +39,7 @@ use crate::backend::sasldb;
 /// `PRAGMA application_id`: "SLGT".
 pub(super) const APPLICATION_ID: i64 = 0x534c_4754;
 /// `PRAGMA user_version`: the format this code reads and writes.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
 
 /// How long a connection waits for a lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,6 +157,26 @@ fn recognise(path: &Path, connection: &Connection) -> Result<(), StoreError> {
         }
         return Err(StoreError::Foreign { path: path.to_owned() });
     }
+    use_log(path, connection)?;
+    if version < VERSION {
+        upgrade(connection).map_err(|error| StoreError::from_sqlite(path, &error))?;
+    }
+    Ok(())
+}
+
+/// Makes format 2 of format 1, unless another process has done so meanwhile.
+fn upgrade(connection: &Connection) -> rusqlite::Result<()> {
+    let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
+    let version: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if version == 1 {
+        transaction.execute_batch(UPGRADE)?;
+        transaction.commit()?;
+        settle(connection);
+    }
+    Ok(())
+}
+
+fn use_log(path: &Path, connection: &Connection) -> Result<(), StoreError> {
     let mode: String = connection
         .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
         .map_err(|error| StoreError::from_sqlite(path, &error))?;
@@ -180,7 +211,15 @@ const TABLES: &str = "
         created   INTEGER NOT NULL,
         changed   INTEGER NOT NULL,
         last_used INTEGER,
+        services  TEXT    NOT NULL DEFAULT '',
+        expires   INTEGER,
         PRIMARY KEY (realm, user, kind, label),
         FOREIGN KEY (realm, user) REFERENCES users (realm, user) ON DELETE CASCADE
     ) STRICT, WITHOUT ROWID;
+";
+
+const UPGRADE: &str = "
+    ALTER TABLE credentials ADD COLUMN services TEXT NOT NULL DEFAULT '';
+    ALTER TABLE credentials ADD COLUMN expires INTEGER;
+    PRAGMA user_version = 2;
 ";

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::error::StoreError;
+use super::policy::Policy;
 use super::verify::hash_failed;
 use crate::backend::hashing::Cost;
 
@@ -21,6 +22,20 @@ pub struct Settings {
     pub hash_threads: usize,
     /// Hashes that may wait for a thread; more are refused as unavailable.
     pub max_waiting: usize,
+    /// What a new password must be.
+    pub policy: Policy,
+    /// Whether a new password also gets a verifier for SCRAM-SHA-256.
+    pub scram: Scram,
+}
+
+/// Whether there are verifiers for SCRAM-SHA-256.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Scram {
+    /// Passwords are hashed by argon2id only.
+    #[default]
+    Omitted,
+    /// A verifier is made whenever the password is at hand.
+    Made,
 }
 
 impl Settings {

@@ -1,10 +1,8 @@
 //! The backend `store`: checks a password against the store.
 //!
 //! The look-up runs on the calling thread and takes microseconds; the hash runs
-//! in the pool. Whatever was found, exactly one hash of the same cost is
-//! computed: for an unknown user, and for one without a password, against a
-//! dummy that no password fits. A locked account is called locked only to
-//! somebody who knows its password.
+//! in the pool (`judge`). An app password is answered right away. A locked
+//! account is called locked only to somebody who knows its password.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -14,13 +12,13 @@ use tokio::sync::oneshot;
 
 use super::creation::{self, Creation};
 use super::error::StoreError;
+use super::judge::Judge;
 use super::keeper::Keeper;
 use super::lookup::{Connections, Found};
-use super::record::State;
 use super::schema::Patience;
-use super::settings::Settings;
-use crate::auth::{Accepted, Answer, Attempt, Grounds, Revision, Verification, Verify};
-use crate::backend::hashing::{HashError, HashPool, Refused, Verifier, Worker};
+use super::settings::{Scram, Settings};
+use crate::auth::{Answer, Attempt, Grounds, Revision, Verification, Verify};
+use crate::backend::hashing::{Cost, HashError, HashPool, Refused, Verifier, Worker};
 use crate::base::{Identity, Reason, ReasonCode};
 
 /// The password store as authd asks it.
@@ -29,6 +27,8 @@ pub struct PasswordStore {
     pool: HashPool,
     keeper: Arc<Keeper>,
     dummy: Arc<Verifier>,
+    cost: Cost,
+    scram: Scram,
     /// Keys the digests that [`Verify::grounds`] gives.
     digests: RandomState,
 }
@@ -55,6 +55,8 @@ impl PasswordStore {
             keeper: Arc::new(Keeper::start(Arc::clone(&connections))?),
             dummy: Arc::new(Verifier::dummy(cost).map_err(|error| hash_failed(&error))?),
             connections,
+            cost,
+            scram: settings.scram,
             digests: RandomState::new(),
         }))
     }
@@ -85,9 +87,19 @@ impl Verify for PasswordStore {
             Err(StoreError::Busy { .. }) => Lookup::Again(Arc::clone(&self.connections)),
             Err(error) => return Verification::Ready(Answer::Unavailable(error.reason())),
         };
-        let judge =
-            Judge { dummy: Arc::clone(&self.dummy), keeper: Arc::clone(&self.keeper), attempt };
-        match self.pool.submit(move |worker| judge.answer(found, worker)) {
+        let judge = Judge {
+            attempt,
+            keeper: Arc::clone(&self.keeper),
+            dummy: Arc::clone(&self.dummy),
+            cost: self.cost,
+            scram: self.scram,
+        };
+        if let Lookup::Done(Some(found)) = &found
+            && let Some(answer) = judge.at_once(found)
+        {
+            return Verification::Ready(answer);
+        }
+        match self.pool.submit(move |worker| found.answer(&judge, worker)) {
             Ok(answer) => Verification::Pending(Box::pin(await_answer(answer))),
             Err(refused) => Verification::Ready(Answer::Unavailable(refused.into())),
         }
@@ -103,8 +115,8 @@ impl Verify for PasswordStore {
         Some(Grounds(self.digests.hash_one(found)))
     }
 
-    fn recalled(&self, identity: &Identity, _label: Option<&str>) {
-        self.keeper.note_use(identity);
+    fn recalled(&self, identity: &Identity, label: Option<&str>) {
+        self.keeper.note_use(identity, label);
     }
 }
 
@@ -113,60 +125,18 @@ enum Lookup {
     Again(Arc<Connections>),
 }
 
-/// One attempt on its way through the pool.
-struct Judge {
-    attempt: Arc<Attempt>,
-    dummy: Arc<Verifier>,
-    keeper: Arc<Keeper>,
-}
-
-impl Judge {
-    fn answer(&self, found: Lookup, worker: &mut Worker<'_>) -> Answer {
-        let found = match found {
-            Lookup::Done(found) => Ok(found),
-            Lookup::Again(connections) => {
-                connections.find(&self.attempt.identity, Patience::Seconds)
+impl Lookup {
+    /// Runs on a hash thread.
+    fn answer(self, judge: &Judge, worker: &mut Worker<'_>) -> Answer {
+        let found = match self {
+            Self::Done(found) => Ok(found),
+            Self::Again(connections) => {
+                connections.find(&judge.attempt.identity, Patience::Seconds)
             }
         };
         found
-            .and_then(|found| self.judge(found, worker))
+            .and_then(|found| judge.judge(found.as_ref(), worker))
             .unwrap_or_else(|error| Answer::Unavailable(error.reason()))
-    }
-
-    fn judge(&self, found: Option<Found>, worker: &mut Worker<'_>) -> Result<Answer, StoreError> {
-        let Some(Found { state, verifier }) = found else {
-            self.spend(worker)?;
-            return Ok(Answer::Unknown);
-        };
-        let Some(verifier) = verifier else {
-            self.spend(worker)?;
-            return Ok(Answer::Rejected(ReasonCode::BadCredentials.into()));
-        };
-        let verifier = Verifier::parse(&verifier).map_err(|error| self.bad_verifier(&error))?;
-        let is_right = worker
-            .matches(&verifier, &self.attempt.password)
-            .map_err(|error| hash_failed(&error))?;
-        Ok(match (is_right, state) {
-            (false, _) => Answer::Rejected(ReasonCode::BadCredentials.into()),
-            (true, State::Locked) => Answer::Rejected(ReasonCode::AccountLocked.into()),
-            (true, State::Active) => {
-                self.keeper.note_use(&self.attempt.identity);
-                Answer::Accepted(Accepted::default())
-            }
-        })
-    }
-
-    /// Costs what a wrong password costs.
-    fn spend(&self, worker: &mut Worker<'_>) -> Result<(), StoreError> {
-        worker
-            .matches(&self.dummy, &self.attempt.password)
-            .map(drop)
-            .map_err(|error| hash_failed(&error))
-    }
-
-    fn bad_verifier(&self, error: &HashError) -> StoreError {
-        let identity = self.attempt.identity.clone();
-        StoreError::BadVerifier { identity, detail: error.to_string() }
     }
 }
 

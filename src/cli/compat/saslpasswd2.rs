@@ -10,7 +10,9 @@
 //!   realm of a name without one is the configured default, not the short host name;
 //! - names that nobody could log in with (empty, blanks around, control
 //!   characters) are refused (7, `SASL_BADPARAM`);
-//! - `generic failure` says what failed.
+//! - `generic failure` says what failed;
+//! - a password that `store.min_length` or `store.min_score` refuses has the code
+//!   and the words that libsasl2 has for one (27, `SASL_WEAKPASS`).
 //!
 //! As in the original, `-c` changes nothing (a missing user is created without
 //! it) and `-n` leaves the password out: the user exists, cannot use PLAIN or
@@ -193,6 +195,9 @@ impl From<StoreError> for Failure {
             StoreError::NoSuchUser(identity) => {
                 Self { text: format!("user not found: {identity}"), code: NOUSER }
             }
+            StoreError::Weak(weakness) => {
+                Self { text: format!("{WEAK}: {weakness}"), code: WEAKPASS }
+            }
             StoreError::EmptyPassword => Self { text: INVALID.to_owned(), code: BADPARAM },
             error => Self { text: format!("generic failure: {error}"), code: FAIL },
         }
@@ -206,6 +211,10 @@ const FAIL: u8 = 1;
 const BADPARAM: u8 = 7;
 /// `SASL_NOUSER`, -20.
 const NOUSER: u8 = 20;
+/// `SASL_WEAKPASS`, -27.
+const WEAKPASS: u8 = 27;
+/// What libsasl2 calls `SASL_WEAKPASS`.
+const WEAK: &str = "passphrase is too weak for security policy";
 /// What libsasl2 calls `SASL_BADPARAM`.
 const INVALID: &str = "invalid parameter supplied";
 
@@ -222,3 +231,17 @@ saslpasswd2: usage: saslpasswd2 [-v] [-c [-p] [-n]] [-d] [-a appname] [-f sasldb
 \t-u DOM\tuse DOM for user domain
 \t-v\tprint version numbers and exit
 ";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::store::Weakness;
+
+    #[test]
+    fn a_weak_password_has_the_code_and_the_words_of_libsasl2() {
+        let failure = Failure::from(StoreError::Weak(Weakness::Short { length: 5, wanted: 8 }));
+        assert_eq!(failure.code, 27);
+        let words = "passphrase is too weak for security policy: it has 5 characters, and ";
+        assert!(failure.text.starts_with(words), "{}", failure.text);
+    }
+}

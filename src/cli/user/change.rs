@@ -3,7 +3,7 @@
 //! Whether the user exists is asked before the password is, so that nobody
 //! types one twice for nothing.
 
-use super::{CommandError, parse_name, password};
+use super::{CommandError, parse_name, passphrase, password};
 use crate::backend::store::{Access, Store, StoreError};
 use crate::base::{Identity, Secret};
 use crate::cli::output::print;
@@ -17,6 +17,9 @@ pub(super) struct WithPassword {
     /// Read the password from standard input, one line, even on a terminal.
     #[arg(long)]
     stdin: bool,
+    /// Draw a password of 80 random bits and print it to standard output.
+    #[arg(long, conflicts_with = "stdin")]
+    generate: bool,
 }
 
 /// A command that names a user.
@@ -33,8 +36,9 @@ pub(super) fn add(args: &WithPassword, config: &Config) -> Result<(), CommandErr
         // Before the password is asked for, not after it was typed twice.
         return Err(StoreError::UserExists(identity).into());
     }
-    store.add(&identity, Some(&args.password()?))?;
-    Ok(print(&format!("{identity} added\n"))?)
+    let password = args.password()?;
+    store.add(&identity, Some(&password))?;
+    args.report(&password, &format!("{identity} added"))
 }
 
 pub(super) fn passwd(args: &WithPassword, config: &Config) -> Result<(), CommandError> {
@@ -43,8 +47,9 @@ pub(super) fn passwd(args: &WithPassword, config: &Config) -> Result<(), Command
     if store.find(&identity)?.is_none() {
         return Err(StoreError::NoSuchUser(identity).into());
     }
-    store.set_password(&identity, &args.password()?)?;
-    Ok(print(&format!("{identity} has a new password\n"))?)
+    let password = args.password()?;
+    store.set_password(&identity, &password)?;
+    args.report(&password, &format!("{identity} has a new password"))
 }
 
 pub(super) fn del(args: &Named, config: &Config) -> Result<(), CommandError> {
@@ -72,6 +77,9 @@ fn change(
 
 impl WithPassword {
     fn password(&self) -> Result<Secret, CommandError> {
+        if self.generate {
+            return Ok(passphrase::generate()?);
+        }
         let password = if self.stdin {
             password::read_line().map_err(password::PasswordError::from)?
         } else {
@@ -81,5 +89,16 @@ impl WithPassword {
             return Err(StoreError::EmptyPassword.into());
         }
         Ok(password)
+    }
+    /// Says what was done. A password that was drawn is all of standard output,
+    /// for scripts; it is shown now or never.
+    fn report(&self, password: &Secret, done: &str) -> Result<(), CommandError> {
+        if !self.generate {
+            return Ok(print(&format!("{done}\n"))?);
+        }
+        let text = zeroize::Zeroizing::new(String::from_utf8_lossy(password.expose()).into_owned());
+        print(&format!("{}\n", *text))?;
+        eprintln!("{done}: {} random bits, shown this once", passphrase::BITS);
+        Ok(())
     }
 }

@@ -38,7 +38,16 @@ pub(super) fn list(args: &ListArgs, config: &Config) -> Result<(), CommandError>
         return Ok(print_json(&users.iter().map(Record::of).collect::<Vec<_>>())?);
     }
     let mut table = plain_table();
-    table.set_header(["USER", "REALM", "STATE", "MECHANISMS", "CREATED", "CHANGED", "LAST USED"]);
+    table.set_header([
+        "USER",
+        "REALM",
+        "STATE",
+        "MECHANISMS",
+        "STORED",
+        "CREATED",
+        "CHANGED",
+        "LAST USED",
+    ]);
     for user in &users {
         table.add_row(fields(user));
     }
@@ -52,7 +61,8 @@ pub(super) fn show(args: &ShowArgs, config: &Config) -> Result<(), CommandError>
     if args.json {
         return Ok(print_json(&Record::of(&user))?);
     }
-    let names = ["user", "realm", "state", "mechanisms", "created", "changed", "last used"];
+    let names =
+        ["user", "realm", "state", "mechanisms", "stored", "created", "changed", "last used"];
     let mut table = plain_table();
     for (name, value) in names.into_iter().zip(fields(&user)) {
         table.add_row([name.to_owned(), value]);
@@ -67,6 +77,8 @@ struct Record<'a> {
     realm: &'a str,
     state: &'static str,
     mechanisms: Vec<&'static str>,
+    /// Kinds of what is stored.
+    stored: Vec<&'static str>,
     created: String,
     changed: String,
     last_used: Option<String>,
@@ -79,6 +91,7 @@ impl<'a> Record<'a> {
             realm: user.identity.realm(),
             state: user.state.as_str(),
             mechanisms: user.mechanisms(),
+            stored: kinds(user),
             created: utc(user.created),
             changed: utc(user.changed),
             last_used: user.last_used.map(utc),
@@ -86,24 +99,32 @@ impl<'a> Record<'a> {
     }
 }
 
-fn fields(user: &User) -> [String; 7] {
-    let mechanisms = user.mechanisms();
+fn kinds(user: &User) -> Vec<&'static str> {
+    user.kinds.iter().map(|kind| kind.as_str()).collect()
+}
+
+fn fields(user: &User) -> [String; 8] {
+    let words = |words: &[&str]| match words {
+        [] => "none".to_owned(),
+        words => words.join(" "),
+    };
     [
         Printable::from(user.identity.user()).to_string(),
         Printable::from(user.identity.realm()).to_string(),
         user.state.as_str().to_owned(),
-        if mechanisms.is_empty() { "none".to_owned() } else { mechanisms.join(" ") },
+        words(&user.mechanisms()),
+        words(&kinds(user)),
         local(user.created),
         local(user.changed),
         user.last_used.map_or_else(|| "never".to_owned(), local),
     ]
 }
 
-fn utc(moment: Moment) -> String {
+pub(super) fn utc(moment: Moment) -> String {
     timestamp(moment).to_string()
 }
 
-fn local(moment: Moment) -> String {
+pub(super) fn local(moment: Moment) -> String {
     let zoned = timestamp(moment).to_zoned(TimeZone::system());
     zoned.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
 }
@@ -113,14 +134,14 @@ fn timestamp(moment: Moment) -> Timestamp {
     Timestamp::from_second(moment.unix()).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
-fn plain_table() -> Table {
+pub(super) fn plain_table() -> Table {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING);
     table
 }
 
 /// Columns two blanks apart, without blanks around the whole.
-fn rendered(mut table: Table) -> String {
+pub(super) fn rendered(mut table: Table) -> String {
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
     }

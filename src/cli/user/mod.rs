@@ -2,7 +2,7 @@
 //!
 //! Changes print one line to standard output, errors one to standard error;
 //! a password comes from the terminal or from standard input only. Exit codes:
-//! 0 done, 1 refused (the user exists, does not exist, the passwords differ),
+//! 0 done, 1 refused (the user exists, does not exist, the passwords differ or are weak),
 //! 2 wrong usage, and from sysexits(3) 65 damaged, 66 no store, 74 input or
 //! output, 75 in use, 77 no permission, 78 configuration.
 
@@ -12,12 +12,14 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use super::{ConfigSource, exit};
-use crate::backend::store::StoreError;
+use crate::backend::store::{ScopeError, StoreError};
 use crate::base::Identity;
 use crate::config::Config;
 
+mod app_password;
 mod change;
 mod list;
+mod passphrase;
 pub(super) mod password;
 
 /// Arguments.
@@ -39,6 +41,9 @@ enum Action {
     Lock(change::Named),
     /// Unlock an account.
     Unlock(change::Named),
+    /// Manage app passwords: one for each program of a user.
+    #[command(subcommand)]
+    AppPassword(app_password::Action),
     /// List all users.
     List(list::ListArgs),
     /// Show one user.
@@ -57,6 +62,7 @@ pub(super) fn run(args: &Args, config: &ConfigSource) -> ExitCode {
         Action::Del(args) => change::del(args, &config),
         Action::Lock(args) => change::lock(args, &config),
         Action::Unlock(args) => change::unlock(args, &config),
+        Action::AppPassword(action) => app_password::run(action, &config),
         Action::List(args) => list::list(args, &config),
         Action::Show(args) => list::show(args, &config),
     };
@@ -75,6 +81,10 @@ enum CommandError {
     #[error("\"{name}\" is no user: {error}")]
     Name { name: String, error: crate::base::IdentityError },
     #[error(transparent)]
+    Scope(#[from] ScopeError),
+    #[error(transparent)]
+    Generate(#[from] passphrase::GenerateError),
+    #[error(transparent)]
     Password(#[from] password::PasswordError),
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -85,7 +95,8 @@ enum CommandError {
 impl CommandError {
     fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
-            Self::Name { .. } | Self::Password(_) => 1,
+            Self::Name { .. } | Self::Scope(_) | Self::Password(_) => 1,
+            Self::Generate(_) => exit::IO,
             Self::Store(error) => store_exit_code(error),
             Self::Output(_) => exit::IO,
         })
@@ -94,7 +105,12 @@ impl CommandError {
 
 fn store_exit_code(error: &StoreError) -> u8 {
     match error {
-        StoreError::UserExists(_) | StoreError::NoSuchUser(_) | StoreError::EmptyPassword => 1,
+        StoreError::UserExists(_)
+        | StoreError::NoSuchUser(_)
+        | StoreError::LabelExists { .. }
+        | StoreError::NoSuchLabel { .. }
+        | StoreError::Weak(_)
+        | StoreError::EmptyPassword => 1,
         StoreError::Missing { .. } | StoreError::NoDirectory { .. } => exit::NO_INPUT,
         StoreError::Denied { .. }
         | StoreError::WrongOwner { .. }
@@ -105,6 +121,7 @@ fn store_exit_code(error: &StoreError) -> u8 {
         StoreError::Busy { .. } => exit::TEMPORARY,
         StoreError::Damaged { .. }
         | StoreError::BadVerifier { .. }
+        | StoreError::BadAppPassword { .. }
         | StoreError::Foreign { .. }
         | StoreError::NotAFile { .. }
         | StoreError::Newer { .. }

@@ -1,6 +1,7 @@
 //! `[store]`: the password store.
 
 use super::{Form, Key, Kind, Section};
+use crate::backend::store::Scram;
 use crate::config::forms::{self, path};
 
 pub(super) const SECTION: Section = Section {
@@ -8,7 +9,7 @@ pub(super) const SECTION: Section = Section {
     form: Form::Once,
     text: "The \"store\" backend: users and hashed passwords of saslgate's own, managed with \
            saslpasswd2 or saslgate user. Changed costs of hashing hold for passwords that are set \
-           from then on.",
+           from then on; others are hashed anew when their users log in the next time.",
     keys: &[
         Key {
             name: "path",
@@ -34,9 +35,10 @@ pub(super) const SECTION: Section = Section {
             default: Some("\"19456KiB\""),
             text: "Memory that one password hash takes (argon2id). The default is OWASP's. More \
                    makes guessing from a stolen file dearer, and every login too: hash_threads \
-                   times this much is in use under load. At least 8KiB a lane. After a change, \
-                   set the passwords anew: until then a refusal takes another time for users with \
-                   the old cost than for names that do not exist, which only authd.floor hides.",
+                   times this much is in use under load. At least 8KiB a lane. After a change each \
+                   password is hashed anew at its next login: until then a refusal takes another \
+                   time for its user than for names that do not exist, which only authd.floor \
+                   hides. The same is true of imported hashes.",
         },
         Key {
             name: "iterations",
@@ -77,6 +79,53 @@ pub(super) const SECTION: Section = Section {
             default: Some("1024"),
             text: "Logins that may wait for a thread that hashes. More are answered as unavailable \
                    at once, so that a flood does not grow without bound.",
+        },
+        Key {
+            name: "min_length",
+            kind: Kind::Count {
+                min: 1,
+                max: 256,
+                set: |config, count| config.store.policy.min_length = count as usize,
+            },
+            default: Some("1"),
+            text: "Least length in characters of a password that is set with saslgate user or \
+                   saslpasswd2. The default asks for nothing, as the original; 8 or more is good \
+                   practice, 12 where min_score is 0. Imported passwords are not judged: they are \
+                   in use.",
+        },
+        Key {
+            name: "min_score",
+            kind: Kind::Count {
+                min: 0,
+                max: 4,
+                set: |config, count| {
+                    config.store.policy.min_score = u8::try_from(count).unwrap_or(u8::MAX);
+                },
+            },
+            default: Some("0"),
+            text: "Least score, by zxcvbn, of a password that is set: 1 is guessed within some \
+                   10^6 tries, 2 within 10^8, 3 within 10^10, 4 not even then; 0 does not ask. 3 is \
+                   good practice. The name of the user counts as known. saslgate user passwd \
+                   --generate makes one that passes.",
+        },
+        Key {
+            name: "verifiers",
+            kind: Kind::List {
+                least: 1,
+                expected: "\"argon2id\" and \"scram-sha-256\"",
+                words: &["argon2id", "scram-sha-256"],
+                check: |_| Ok(()),
+                set: |config, names| {
+                    let is_wanted = names.iter().any(|name| name == "scram-sha-256");
+                    config.store.scram = if is_wanted { Scram::Made } else { Scram::Omitted };
+                },
+            },
+            default: Some("[\"argon2id\"]"),
+            text: "What is stored of a password that is set, or that is imported in clear text. \
+                   PLAIN and LOGIN are checked against argon2id, which is always made. \
+                   scram-sha-256 adds what a server needs for that mechanism, for passwords of \
+                   printable ASCII; it is far cheaper to guess from a stolen file (10,000 rounds \
+                   of SHA-256), so leave it out unless clients are to use it.",
         },
     ],
 };

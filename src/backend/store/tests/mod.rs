@@ -1,6 +1,8 @@
 //! Tests of the store as a whole: what it keeps and what it refuses.
 
+mod app_passwords;
 mod trouble;
+mod upgrading;
 mod verifying;
 
 use std::fs::{self, Permissions};
@@ -13,7 +15,9 @@ use tempfile::TempDir;
 use crate::backend::store::file::{check_private, inspect, us};
 use crate::backend::store::lookup::Connections;
 use crate::backend::store::schema::{self, Patience};
-use crate::backend::store::{Access, PasswordStore, Settings, State, Store, StoreError};
+use crate::backend::store::{
+    Access, PasswordStore, Policy, Scram, Settings, State, Store, StoreError,
+};
 use crate::base::{Identity, Secret};
 
 fn settings(directory: &TempDir) -> Settings {
@@ -24,6 +28,8 @@ fn settings(directory: &TempDir) -> Settings {
         lanes: 1,
         hash_threads: 1,
         max_waiting: 4,
+        policy: Policy::default(),
+        scram: Scram::Omitted,
     }
 }
 
@@ -207,10 +213,10 @@ fn no_store_is_made_beside_the_log_of_a_lost_one() {
 #[test]
 fn a_file_of_a_later_version_is_refused() {
     let (_directory, settings) = store_with_alice();
-    sql(&settings.path, "PRAGMA user_version = 2");
+    sql(&settings.path, "PRAGMA user_version = 3");
     let error = open_error(&settings);
-    assert!(matches!(error, StoreError::Newer { found: 2, known: 1, .. }), "{error}");
-    assert!(error.to_string().contains("has format 2, and this saslgate knows formats up to 1"));
+    assert!(matches!(error, StoreError::Newer { found: 3, known: 2, .. }), "{error}");
+    assert!(error.to_string().contains("has format 3, and this saslgate knows formats up to 2"));
 }
 
 #[test]

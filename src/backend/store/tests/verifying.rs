@@ -13,7 +13,7 @@ use crate::backend::hashing::{HashPool, Refused, Verifier};
 use crate::backend::store::{Access, PasswordStore, Settings, Store};
 use crate::base::{Origin, ReasonCode};
 
-async fn verify(store: &Arc<PasswordStore>, name: &str, password: &str) -> Answer {
+pub(super) async fn verify(store: &Arc<PasswordStore>, name: &str, password: &str) -> Answer {
     let attempt = Attempt {
         realm: RealmSource::Claim,
         identity: id(name),
