@@ -8,6 +8,8 @@
 mod authd;
 mod cache;
 mod gate;
+pub(super) mod ldap;
+mod ldap_service;
 mod limits;
 mod listener;
 mod log;
@@ -75,6 +77,7 @@ pub static SECTIONS: &[Section] = &[
     throttle::SECTION,
     pam::SECTION,
     store::SECTION,
+    ldap::SECTION,
     sasldb::SECTION,
     shadow::SECTION,
     gate::SECTION,
