@@ -23,7 +23,7 @@ UNITS = saslgate-authd.service saslgate-authd.socket saslgate-gate.service \
 	saslgate-pam.service saslgate-pam.socket
 LINKS = saslpasswd2 saslpasswd sasldblistusers2 sasldblistusers testsaslauthd
 # Test programs that run the same cases against Cyrus saslauthd.
-SUBJECT_TESTS = saslauthd_protocol saslauthd_clients
+SUBJECT_TESTS = saslauthd_protocol saslauthd_clients saslauthd_face
 
 .PHONY: help
 help: ## List the targets

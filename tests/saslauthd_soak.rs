@@ -149,11 +149,23 @@ fn memory_and_files_stay_with_the_store_alone() {
     soak(&subject, || {});
 }
 
+/// Needs saslpasswd2, which writes the file, and here writes into it.
+#[cfg(feature = "peer-tests")]
+#[test]
+fn memory_and_files_stay_with_a_sasldb2_that_is_written_to() {
+    let subject = Subject::start(Kind::Sasldb);
+    let changes = AtomicU64::new(0);
+    soak(&subject, || {
+        let user = format!("user-{}", changes.fetch_add(1, Ordering::Relaxed) % 4);
+        let file = subject.dir().join("sasldb2");
+        support::sasldb::set(&file, &user, REALM, "an-0ther-Zauberwort");
+    });
+}
+
 /// Needs libpam and pam_matrix.
 #[cfg(feature = "peer-tests")]
 #[test]
 fn memory_and_files_stay_with_pam_whose_workers_come_and_go() {
-    // `[pam]` follows in the file: its keys cannot be set from here, so workers are killed.
     let subject = Subject::start(Kind::Pam);
     let helper = process::descendants(subject.child.id())[0].0;
     soak(&subject, || {

@@ -4,7 +4,7 @@
 //! before the runtime starts its threads. Exit codes: 0, 2 where another
 //! instance has the socket (as saslauthd), 78 configuration, else 1.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::{ConfigSource, failed, keep_memory_private, runtime};
@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::daemon::authd::{self, StartError};
 use crate::listen::ListenError;
 use crate::ops::log;
+use crate::ops::syslog::Program;
 use crate::ops::systemd::InheritedSockets;
 
 /// Exit code where another instance serves the socket, as saslauthd's.
@@ -46,37 +47,57 @@ pub(super) fn run(args: &Args, config: &ConfigSource) -> ExitCode {
         Ok(settings) => args.applied_to(settings),
         Err(code) => return code,
     };
-    if let Err(error) = log::init(settings.log) {
+    if let Err(error) = log::init(settings.log, Program::Saslauthd) {
         return failed("saslgate authd", &error);
     }
-    match serve(&settings, args, config) {
+    let read = || {
+        let config = config.load().map_err(|problems| problems.to_string())?;
+        Ok(args.applied_to(config))
+    };
+    match serve(&settings, config.path(), read, || {}) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Failure::Start(error)) => {
-            let code = failed("saslgate authd", &error);
-            let is_taken = matches!(error, StartError::Listen(ListenError::AnotherInstance { .. }));
-            if is_taken { ExitCode::from(TAKEN) } else { code }
+        Err(failure) => {
+            let code = failed("saslgate authd", &failure);
+            if failure.is_taken() { ExitCode::from(TAKEN) } else { code }
         }
-        Err(Failure::Runtime(error)) => failed("saslgate authd", &error),
     }
 }
 
-enum Failure {
+/// Why authd did not start.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub(super) enum Failure {
+    /// What it needs.
     Start(StartError),
+    /// The async runtime.
     Runtime(std::io::Error),
 }
 
-fn serve(settings: &Config, args: &Args, config: &ConfigSource) -> Result<(), Failure> {
+impl Failure {
+    /// True if another instance serves the socket.
+    pub(super) fn is_taken(&self) -> bool {
+        matches!(self, Self::Start(StartError::Listen(ListenError::AnotherInstance { .. })))
+    }
+}
+
+/// Serves in this process until a signal ends it; `read` reads the configuration again, which is
+/// in `file`, and `ready` is called once requests are answered. The log has been started, threads have not.
+///
+/// # Errors
+/// See [`Failure`]; `ready` was not called then.
+pub(super) fn serve(
+    settings: &Config,
+    file: &Path,
+    read: impl Fn() -> Result<Config, String>,
+    ready: impl FnOnce(),
+) -> Result<(), Failure> {
     // Privileges go before the runtime starts its threads.
     let mut inherited = InheritedSockets::from_environment();
     let prepared = authd::prepare(settings, &mut inherited).map_err(Failure::Start)?;
     // After them too: a change of the uid makes the process dumpable again.
     keep_memory_private();
     let runtime = runtime().map_err(Failure::Runtime)?;
-    let read = || {
-        let config = config.load().map_err(|problems| problems.to_string())?;
-        Ok(args.applied_to(config))
-    };
-    runtime.block_on(authd::run(settings, prepared, config.path(), read)).map_err(Failure::Start)
+    runtime.block_on(authd::run(settings, prepared, file, read, ready)).map_err(Failure::Start)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use super::{ConfigSource, failed, keep_memory_private, runtime};
 use crate::daemon;
 use crate::ops::log;
+use crate::ops::syslog::Program;
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
@@ -16,7 +17,7 @@ pub(super) fn run(_args: &Args, config: &ConfigSource) -> ExitCode {
         Ok(settings) => settings,
         Err(code) => return code,
     };
-    if let Err(error) = log::init(settings.log) {
+    if let Err(error) = log::init(settings.log, Program::Gate) {
         return failed("saslgate gate", &error);
     }
     let prepared = match daemon::gate::prepare(&settings) {

@@ -5,7 +5,6 @@
 //! program. This is the only place that prints.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the place that prints")]
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -61,7 +60,7 @@ enum Command {
 pub fn main() -> ExitCode {
     let mut words = std::env::args_os();
     let called_as = words.next().unwrap_or_default();
-    if let Some(code) = compat::run_as(&program_name(&called_as), words) {
+    if let Some(code) = compat::run_as(&called_as, words) {
         return code;
     }
     let Saslgate { config, command } = Saslgate::parse();
@@ -80,11 +79,6 @@ pub fn main() -> ExitCode {
 #[must_use]
 pub fn pam_main() -> ExitCode {
     pam::main()
-}
-
-fn program_name(called_as: &OsString) -> String {
-    let name = Path::new(called_as).file_name().unwrap_or_default();
-    name.to_string_lossy().into_owned()
 }
 
 /// The configuration file a command works with.

@@ -14,6 +14,7 @@ use super::{ConfigSource, failed};
 use crate::backend::pam::{Settings, UserForm};
 use crate::daemon::pam::{Source, run};
 use crate::ops::log;
+use crate::ops::syslog::Program;
 
 /// Runs PAM modules for saslgate authd, each request in a process that may be killed.
 #[derive(Debug, Parser)]
@@ -73,7 +74,7 @@ pub(super) fn main() -> ExitCode {
             Err(code) => return code,
         }
     };
-    if let Err(error) = log::init(log) {
+    if let Err(error) = log::init(log, Program::Helper) {
         return failed("saslgate-pam", &error);
     }
     let reread =

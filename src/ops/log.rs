@@ -1,8 +1,9 @@
-//! Sets up logging: one line an event, to standard error or the journal.
+//! Sets up logging: one line an event, to standard error, the journal or syslog.
 //!
 //! ```text
 //! on a terminal or pipe   2026-11-20T14:02:27.123Z INFO auth success: [user=alice] ...
 //! to the journal          <6>auth success: [user=alice] ...
+//! to syslog               see [`syslog`](super::syslog)
 //! ```
 //!
 //! The journal takes `<N>` at the head of a line for its priority (sd-daemon(3)) and
@@ -23,6 +24,8 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter}
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{Layer, fmt as fmt_layer};
+
+use super::syslog::{Program, Syslog};
 
 /// Where log lines go and which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +58,8 @@ pub enum Target {
     Stderr,
     /// Standard error with `<N>` priorities, which the journal reads (sd-daemon(3)).
     Journal,
+    /// The host's syslog daemon.
+    Syslog,
 }
 
 /// A word that names no level or target.
@@ -94,6 +99,7 @@ impl Target {
             Self::Auto => "auto",
             Self::Stderr => "stderr",
             Self::Journal => "journal",
+            Self::Syslog => "syslog",
         }
     }
 }
@@ -102,26 +108,31 @@ impl FromStr for Target {
     type Err = UnknownWord;
 
     fn from_str(word: &str) -> Result<Self, UnknownWord> {
-        [Self::Auto, Self::Stderr, Self::Journal]
+        [Self::Auto, Self::Stderr, Self::Journal, Self::Syslog]
             .into_iter()
             .find(|target| target.as_str() == word)
-            .ok_or_else(|| UnknownWord(word.to_owned(), "auto, stderr, journal"))
+            .ok_or_else(|| UnknownWord(word.to_owned(), "auto, stderr, journal, syslog"))
     }
 }
 
 /// The tracing target of events: they pass whatever the level is.
 pub(super) const EVENT: &str = "saslgate::event";
 
-/// Starts logging for the whole process.
+/// Starts logging for the whole process; `program` is its name in syslog.
 ///
 /// # Errors
 /// If it has been started before.
-pub fn init(settings: Settings) -> Result<(), SetGlobalDefaultError> {
+pub fn init(settings: Settings, program: Program) -> Result<(), SetGlobalDefaultError> {
     let shape = match settings.target {
         Target::Stderr => Shape::Dated,
         Target::Journal => Shape::Journal,
         Target::Auto if is_journal() => Shape::Journal,
         Target::Auto => Shape::Dated,
+        Target::Syslog => {
+            // The priority at the head of a line is what the writer reads.
+            let subscriber = subscriber(settings.level, Shape::Journal, Syslog::new(program));
+            return tracing::subscriber::set_global_default(subscriber);
+        }
     };
     let subscriber = subscriber(settings.level, shape, std::io::stderr);
     tracing::subscriber::set_global_default(subscriber)
@@ -312,12 +323,12 @@ mod tests {
         for word in ["error", "warn", "info", "debug"] {
             assert_eq!(word.parse::<Level>().map(Level::as_str), Ok(word));
         }
-        for word in ["auto", "stderr", "journal"] {
+        for word in ["auto", "stderr", "journal", "syslog"] {
             assert_eq!(word.parse::<Target>().map(Target::as_str), Ok(word));
         }
         let error = "loud".parse::<Level>().unwrap_err().to_string();
         assert_eq!(error, "\"loud\" is none of error, warn, info, debug");
-        assert!("syslog".parse::<Target>().is_err());
+        assert!("printer".parse::<Target>().is_err());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`event`] | one function for each fact of the business; formats are contracts |
 //! | [`log`] | where lines go, which, and how they begin |
+//! | [`syslog`] | lines to the host's syslog daemon |
 //! | [`systemd`] | readiness, reload, watchdog, inherited sockets |
 //!
 //! Layer 2. Nothing the network can trigger is louder than debug, except the
@@ -11,4 +12,5 @@
 
 pub mod event;
 pub mod log;
+pub mod syslog;
 pub mod systemd;

@@ -1,9 +1,11 @@
 //! The operating system, safely: names of the host and its users, sockets of
-//! local peers, privileges, files that change.
+//! local peers, privileges, files that change, the way into the background.
 //!
 //! Layer 1: names `base` only. The one place beside `backend/pam` where
 //! `unsafe` may stand, one operation a block.
 
+pub mod claim;
+pub mod detach;
 pub mod file_watch;
 pub mod host;
 pub mod limits;

@@ -12,6 +12,7 @@
 pub(crate) mod activation;
 pub(crate) mod clients;
 pub(crate) mod dialogue;
+pub(crate) mod face;
 pub(crate) mod fake_authd;
 pub(crate) mod gate;
 pub(crate) mod gate_world;
@@ -22,5 +23,6 @@ pub(crate) mod sasldb;
 pub(crate) mod scripted_backend;
 pub(crate) mod sendmail;
 pub(crate) mod site;
+pub(crate) mod slapd;
 pub(crate) mod smtp_client;
 pub(crate) mod user_cases;

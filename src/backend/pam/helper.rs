@@ -53,19 +53,23 @@ pub struct HelperOptions {
     pub log: log::Settings,
 }
 
+/// Where `saslgate-pam` is looked for where it is not beside us: a copy of the
+/// program as `/usr/sbin/saslauthd` has it elsewhere.
+const ELSEWHERE: &[&str] =
+    &["/usr/local/bin/saslgate-pam", "/usr/bin/saslgate-pam", "/usr/libexec/saslgate-pam"];
+
 impl HelperOptions {
-    /// The `saslgate-pam` beside the running program.
+    /// The `saslgate-pam` beside the running program, else where it is installed.
     ///
     /// # Errors
     /// [`HelperError::NotFound`] if there is none.
     pub fn beside_us(peer_uid: Option<u32>, log: log::Settings) -> Result<Self, HelperError> {
         let us = std::env::current_exe().map_err(HelperError::Socket)?;
-        let program = us.with_file_name("saslgate-pam");
-        if program.is_file() {
-            Ok(Self { program, peer_uid, log })
-        } else {
-            Err(HelperError::NotFound(program))
-        }
+        let beside = us.with_file_name("saslgate-pam");
+        let installed = ELSEWHERE.iter().map(PathBuf::from);
+        let found = std::iter::once(beside.clone()).chain(installed).find(|path| path.is_file());
+        let program = found.ok_or(HelperError::NotFound(beside))?;
+        Ok(Self { program, peer_uid, log })
     }
 }
 
@@ -73,7 +77,7 @@ impl HelperOptions {
 #[derive(Debug, thiserror::Error)]
 pub enum HelperError {
     /// No such binary.
-    #[error("{} is not there: install it beside saslgate, or set pam.socket", .0.display())]
+    #[error("{} is not there, nor in /usr/local/bin, /usr/bin, /usr/libexec: install it, or set pam.socket", .0.display())]
     NotFound(PathBuf),
     /// It would not start.
     #[error("cannot start {}: {error}", .program.display())]

@@ -18,6 +18,7 @@
 mod board;
 mod client;
 mod dialogue;
+mod duties;
 mod helper;
 mod ipc;
 mod outcome;
@@ -30,10 +31,11 @@ mod transaction;
 mod worker;
 
 pub use client::{Pam, Reach};
+pub use duties::{Duties, Reread, Succession};
 pub use helper::{Helper, HelperError, HelperOptions};
 pub use settings::{Settings, UserForm};
 pub use standby::Standby;
-pub use supervisor::{Duties, Ending, Reread, Succession, Supervisor};
+pub use supervisor::{Ending, Supervisor};
 pub use worker::Worker;
 
 #[cfg(test)]

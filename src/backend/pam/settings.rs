@@ -34,4 +34,7 @@ pub enum UserForm {
     Local,
     /// `user@realm`.
     Full,
+    /// `user@realm` where the login or the realm field named a realm, else `user`,
+    /// as `saslauthd -r` did.
+    Claimed,
 }

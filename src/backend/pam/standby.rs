@@ -18,7 +18,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tracing::warn;
 
-use super::supervisor::Duties;
+use super::duties::Duties;
 
 /// Pause before the duties are taken over: bounds what a supervisor costs that
 /// dies as soon as it lives.

@@ -30,6 +30,7 @@ use nix::unistd::{ForkResult, Pid, fork, getpid, pipe2, setpgid};
 use tracing::{debug, error, info, warn};
 
 use super::board::{Board, Task};
+use super::duties::{Duties, Reread, Succession};
 use super::settings::Settings;
 use super::standby::Standby;
 use super::worker::{self, Worker};
@@ -43,36 +44,6 @@ const GRACE: Duration = Duration::from_millis(250);
 const DRAIN_GRACE: Duration = Duration::from_secs(5);
 /// Connections that may wait, accepted, for a free worker.
 const MAX_WAITING: usize = 256;
-
-/// What a supervisor is given.
-pub struct Duties {
-    /// How PAM is asked.
-    pub settings: Settings,
-    /// Where authd connects.
-    pub listener: UnixListener,
-    /// Uids that may connect; others are turned away.
-    pub peers: Vec<u32>,
-    /// Write end of a pipe that the parent reads: an error there means that the
-    /// parent has gone, and then the supervisor drains.
-    pub parent: Option<OwnedFd>,
-    /// Whether somebody starts us again when we were killed.
-    pub succession: Succession,
-    /// Reads the settings again at SIGHUP, or gives the problems as text;
-    /// `None`: they were given once and for all.
-    pub reread: Option<Reread>,
-}
-
-/// See [`Duties::reread`].
-pub type Reread = Rc<dyn Fn() -> Result<Settings, String>>;
-
-/// Who follows a supervisor that was killed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Succession {
-    /// Another, started by the service manager or by authd.
-    Outside,
-    /// A [`Standby`] of our own: authd is not root any more.
-    Standby,
-}
 
 /// How [`Supervisor::run`] returns.
 pub enum Ending {

@@ -12,7 +12,7 @@ use std::vec;
 
 /// The words of one command line, taken apart one by one.
 pub(super) struct Getopt {
-    program: &'static str,
+    program: String,
     options: &'static str,
     words: vec::IntoIter<OsString>,
     /// What is left of the word that is being taken apart, without its dash.
@@ -36,11 +36,15 @@ pub(super) enum Argument {
 }
 
 impl Getopt {
-    /// Takes `words` apart, which do not begin with the program's name.
+    /// Takes `words` apart, which do not begin with the program's name; complaints do.
     /// `options` are letters, those with a value before a colon, as for getopt(3).
-    pub(super) fn new(program: &'static str, options: &'static str, words: Vec<OsString>) -> Self {
+    pub(super) fn new(
+        program: impl Into<String>,
+        options: &'static str,
+        words: Vec<OsString>,
+    ) -> Self {
         Self {
-            program,
+            program: program.into(),
             options,
             words: words.into_iter(),
             cluster: Vec::new().into_iter(),

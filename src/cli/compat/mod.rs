@@ -5,9 +5,11 @@
 //! Each parses its own command line: clap would answer in its own words.
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 
 mod getopt;
+mod saslauthd;
 mod sasldblistusers2;
 mod saslpasswd2;
 mod testsaslauthd;
@@ -15,9 +17,15 @@ mod testsaslauthd;
 /// Version of the program behind the faces.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// Runs the program that `name` stands for, with its arguments; `None` if it stands for none.
-pub(super) fn run_as(name: &str, words: impl Iterator<Item = OsString>) -> Option<ExitCode> {
-    match name {
+/// Runs the program that the last part of `called_as` stands for, with its arguments; `None`
+/// if it stands for none.
+pub(super) fn run_as(
+    called_as: &OsString,
+    words: impl Iterator<Item = OsString>,
+) -> Option<ExitCode> {
+    let name = Path::new(called_as).file_name().unwrap_or_default();
+    match &*name.to_string_lossy() {
+        "saslauthd" => Some(saslauthd::run(called_as, words.collect())),
         "saslpasswd2" | "saslpasswd" => Some(saslpasswd2::run(words.collect())),
         "sasldblistusers2" => Some(sasldblistusers2::run(words.collect())),
         "sasldblistusers" => Some(sasldblistusers2::run_first(words.collect())),

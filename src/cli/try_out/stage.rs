@@ -20,6 +20,7 @@ use crate::backend::store::{Access, Store, StoreError};
 use crate::config::{self, Config, Problems};
 use crate::daemon;
 use crate::ops::log;
+use crate::ops::syslog::Program;
 use crate::tls::{ClientTls, TlsError};
 
 /// The realm of users without one, and the name of the gate.
@@ -116,10 +117,10 @@ impl Stage {
         };
         let config = configure(args, &place, &pair, &backend)?;
         if !args.quiet {
-            log::init(config.log)?;
+            log::init(config.log, Program::Saslauthd)?;
         }
         users = fill_store(config.clone(), users).await?;
-        let authd = daemon::authd::start(&config, stop.clone())?;
+        let authd = daemon::authd::start(&config, &stop)?;
         let gate = daemon::gate::start(&config, stop.clone())?;
         // A backend that is down is no reason to wait for ever: the gate says so to the client.
         let _ = tokio::time::timeout(PROBE, gate.backend_known()).await;

@@ -28,11 +28,13 @@ pub(super) const SECTION: Section = Section {
                 Choice { name: "auto", set: |config| config.log.target = Target::Auto },
                 Choice { name: "stderr", set: |config| config.log.target = Target::Stderr },
                 Choice { name: "journal", set: |config| config.log.target = Target::Journal },
+                Choice { name: "syslog", set: |config| config.log.target = Target::Syslog },
             ]),
             default: Some("\"auto\""),
             text: "Where they go: \"stderr\" with time and level, \"journal\" with the priorities \
                    that systemd reads from standard error; \"auto\" is \"journal\" where standard \
-                   error is connected to it.",
+                   error is connected to it; \"syslog\" is the host's syslog daemon, which is where \
+                   lines go when it is started as saslauthd without -d.",
         },
     ],
 };

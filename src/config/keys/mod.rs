@@ -8,12 +8,17 @@
 mod authd;
 mod cache;
 mod gate;
+pub(super) mod ldap;
+mod ldap_service;
 mod limits;
+mod listener;
 mod log;
 mod pam;
+mod route;
 mod sasldb;
 mod shadow;
 mod store;
+mod throttle;
 mod tls;
 
 use super::Config;
@@ -66,9 +71,13 @@ pub struct Key {
 /// Every section, in the order of the manual.
 pub static SECTIONS: &[Section] = &[
     authd::SECTION,
+    route::SECTION,
+    listener::SECTION,
     cache::SECTION,
+    throttle::SECTION,
     pam::SECTION,
     store::SECTION,
+    ldap::SECTION,
     sasldb::SECTION,
     shadow::SECTION,
     gate::SECTION,

@@ -32,9 +32,13 @@ pub(super) const SECTION: Section = Section {
                 set: |config, names| config.pam.services = names,
             },
             default: Some(
-                "[\"smtp\", \"smtpd\", \"submission\", \"imap\", \"imaps\", \"pop\", \"pop3\", \
-                 \"sieve\", \"nntp\", \"ldap\", \"http\", \"websvc\", \"lhttp\", \"svn\", \"memcached\", \
-                 \"mongodb\", \"xmpp\", \"libvirt\", \"znc\", \"saslauthd\", \"saslgate\"]",
+                "[\"smtp\", \"smtpd\", \"smtps\", \"submission\", \"lmtp\", \"imap\", \"imaps\", \
+                 \"pop\", \"pop3\", \"pop3s\", \"sieve\", \"managesieve\", \"mail\", \"mupdate\", \
+                 \"csync\", \"nntp\", \"ldap\", \"http\", \"https\", \"websvc\", \"lhttp\", \
+                 \"nginx\", \"squid\", \"proxy\", \"caldav\", \"carddav\", \"svn\", \
+                 \"memcached\", \"mongodb\", \"couchbase\", \"xmpp\", \"jabberd\", \"libvirt\", \
+                 \"qemu\", \"vnc\", \"spice\", \"qpidd\", \"amqp\", \"znc\", \"ftp\", \
+                 \"openvpn\", \"sogo\", \"horde\", \"saslauthd\", \"saslgate\"]",
             ),
             text: "PAM services (files in /etc/pam.d) that may be asked. The client names the \
                    service in its request, so this list is what keeps a local user from naming one \
@@ -47,11 +51,13 @@ pub(super) const SECTION: Section = Section {
             kind: Kind::Choice(&[
                 Choice { name: "local", set: |config| config.pam.user = UserForm::Local },
                 Choice { name: "full", set: |config| config.pam.user = UserForm::Full },
+                Choice { name: "claimed", set: |config| config.pam.user = UserForm::Claimed },
             ]),
             default: Some("\"local\""),
             text: "What PAM gets as user name: \"local\" is alice, whatever the realm, as \
-                   saslauthd did; \"full\" is alice@realm, as saslauthd -r did, for modules that \
-                   know several domains.",
+                   saslauthd did; \"full\" is alice@realm, with the default realm where the client \
+                   named none, for modules that know several domains; \"claimed\" is alice@realm \
+                   where the client named one, else alice, as saslauthd -r did.",
         },
         Key {
             name: "timeout",

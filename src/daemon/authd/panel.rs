@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use super::StartError;
 use crate::auth::Verify;
+use crate::backend::ldap::{self, Ldap};
 use crate::backend::pam::{self, Helper, HelperOptions, Pam, Reach};
 use crate::backend::sasldb::{self, HostNames, Sasldb};
 use crate::backend::shadow::{self, Accounts, Database};
 use crate::backend::store::{self, PasswordStore};
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::sys::host;
 
 const PAM: &str = "pam";
@@ -26,7 +27,7 @@ pub(super) enum Respawn {
     Impossible,
 }
 
-/// The opened backends, in the order they are asked.
+/// The opened backends, each once, whoever asks them.
 pub(super) struct Panel {
     seats: Vec<Seat>,
 }
@@ -43,6 +44,7 @@ struct Seat {
 enum Wanted {
     Store(store::Settings),
     Pam(pam::Settings),
+    Ldap(Box<ldap::Settings>),
     Sasldb(sasldb::Settings),
     Accounts(Database, shadow::Settings),
 }
@@ -61,7 +63,7 @@ pub(super) fn spawn_helper(
     config: &Config,
     peer_uid: Option<u32>,
 ) -> Result<Option<Helper>, StartError> {
-    let is_wanted = config.auth.backends.iter().any(|name| name == PAM);
+    let is_wanted = config.auth.asks(PAM);
     if !is_wanted || config.pam.socket.is_some() {
         return Ok(None);
     }
@@ -84,18 +86,19 @@ impl Panel {
 
     fn seat(present: &[Seat], mut means: Means<'_>) -> Result<Self, StartError> {
         let config = means.config;
-        let take = |name: &String| {
+        let take = |name: &str| {
             let wanted = Wanted::from(config, name)?;
             match present.iter().find(|seat| seat.settings == wanted) {
                 Some(seat) => Ok(seat.clone()),
                 None => Ok(Seat { backend: wanted.open(&mut means)?, settings: wanted }),
             }
         };
-        let seats = config.auth.backends.iter().map(take).collect::<Result<_, StartError>>()?;
+        let seats =
+            config.auth.all_backends().into_iter().map(take).collect::<Result<_, StartError>>()?;
         Ok(Self { seats })
     }
 
-    /// The backends as the authenticator asks them.
+    /// The backends, for the authenticator.
     pub(super) fn backends(&self) -> Vec<Arc<dyn Verify>> {
         self.seats.iter().map(|seat| Arc::clone(&seat.backend)).collect()
     }
@@ -110,6 +113,7 @@ impl Wanted {
             "sasldb" => Ok(Self::Sasldb(config.sasldb.clone())),
             "shadow" => Ok(Self::Accounts(Database::Shadow, config.shadow.clone())),
             "getpwent" => Ok(Self::Accounts(Database::Passwd, config.shadow.clone())),
+            "ldap" => Ok(Self::Ldap(Box::new(ldap_settings(config)?))),
             _ => Err(StartError::NoBackend(name.to_owned())),
         }
     }
@@ -117,6 +121,7 @@ impl Wanted {
     fn open(&self, means: &mut Means<'_>) -> Result<Arc<dyn Verify>, StartError> {
         Ok(match self {
             Self::Store(settings) => PasswordStore::start(settings)?,
+            Self::Ldap(settings) => Ldap::open((**settings).clone())?,
             Self::Pam(settings) => Pam::connect(settings.clone(), means.reach(settings)?),
             Self::Sasldb(settings) => {
                 Sasldb::open(settings, HostNames { name: host::name(), fqdn: host::fqdn() })?
@@ -124,6 +129,10 @@ impl Wanted {
             Self::Accounts(database, settings) => Accounts::start(*database, settings)?,
         })
     }
+}
+
+fn ldap_settings(config: &Config) -> Result<ldap::Settings, StartError> {
+    config::ldap_settings(&config.ldap).map_err(StartError::SaslauthdConf)
 }
 
 impl Means<'_> {

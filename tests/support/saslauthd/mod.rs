@@ -283,7 +283,7 @@ fn write_sasldb(dir: &Path) {
 
 /// PAM service files that know the user through pam_matrix, and `acct`, whose
 /// account has expired. `other` is what the original falls back to.
-fn write_pam_services(dir: &Path) {
+pub(crate) fn write_pam_services(dir: &Path) {
     let services = dir.join("pam.d");
     fs::create_dir(&services).unwrap();
     let passdb = dir.join("passdb");
