@@ -3,6 +3,7 @@
 //! Called by `reader` when every value has been read on its own. Each rule
 //! speaks up only about values that stand in the file and were good by themselves.
 
+mod authd;
 mod servers;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -25,6 +26,8 @@ pub(super) fn check(reading: &mut Reading) {
         verification_needs_tls,
         paths_apart,
         memory_for_lanes,
+        authd::routes_choose,
+        authd::listeners_apart,
         servers::passwords_stay_private,
         servers::certificates_need_tls,
         servers::one_source_of_the_form,

@@ -12,12 +12,15 @@ mod httpform;
 pub(super) mod ldap;
 mod ldap_service;
 mod limits;
+mod listener;
 mod log;
 mod pam;
 mod rimap;
+mod route;
 mod sasldb;
 mod shadow;
 mod store;
+mod throttle;
 mod tls;
 
 use super::Config;
@@ -70,7 +73,10 @@ pub struct Key {
 /// Every section, in the order of the manual.
 pub static SECTIONS: &[Section] = &[
     authd::SECTION,
+    route::SECTION,
+    listener::SECTION,
     cache::SECTION,
+    throttle::SECTION,
     pam::SECTION,
     store::SECTION,
     ldap::SECTION,
