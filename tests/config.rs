@@ -300,6 +300,25 @@ fn check_does_not_promise_a_start_that_the_store_would_refuse() {
 }
 
 #[test]
+fn check_reads_the_sasldb2_that_is_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let samples = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/samples/sasldb");
+    let check = |database: &str| {
+        let text = format!(
+            "[authd]\nbackends = [\"sasldb\"]\nsocket = \"/run/saslauthd/mux\"\n\
+             [sasldb]\npath = \"{samples}/{database}\"\n"
+        );
+        let path = written(&folder, text);
+        stdout(&saslgate(&["check", path.to_str().unwrap()]))
+    };
+    assert!(check("berkeley/one_user.db").contains("authd: can start; asks sasldb"));
+    let text = check("corrupt/c_badptr.gdbm");
+    assert!(text.contains("c_badptr.gdbm (GDBM) is damaged at byte "), "{text}");
+    assert!(text.contains("its users would be unavailable"), "{text}");
+    assert!(check("none").contains("none does not exist"));
+}
+
+#[test]
 fn check_says_why_the_gate_cannot_start() {
     let text = stdout(&saslgate(&["check", "tests/config/good/empty.toml"]));
     assert!(text.contains("authd: can start; asks pam"), "{text}");

@@ -18,12 +18,14 @@ use std::thread;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use saslgate::auth::{Answer, Attempt, RealmSource, Service, Verification, Verify};
+use saslgate::auth::{Answer, RealmSource};
 use saslgate::backend::sasldb::{Format, HostNames, Sasldb, Settings, read_file};
-use saslgate::base::{Identity, Origin, Secret};
+use saslgate::base::Identity;
 
 use support::process::run;
+use support::saslauthd::{Kind, PASSWORD, REALM, Subject, USER};
 use support::sasldb::{cyrus, saslpasswd2, set};
+use support::site;
 
 /// Whole keys and values.
 type Records = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -108,7 +110,7 @@ fn our_listing_of_a_file_is_the_originals_to_the_byte() {
     }
     saslpasswd2(&file, &["-c", "-p", "without-realm"], "s3cret").expect_success();
     let original = run(cyrus("sasldblistusers2").arg("-f").arg(&file), b"").expect_success();
-    let ours = run(support::site::program("sasldblistusers2").arg("-f").arg(&file), b"");
+    let ours = run(site::program("sasldblistusers2").arg("-f").arg(&file), b"");
     assert_eq!(ours.expect_success().stdout, original.stdout);
 }
 
@@ -120,21 +122,7 @@ fn backend(file: &Path) -> Arc<Sasldb> {
 
 fn ask(backend: &Arc<Sasldb>, user: &str, realm: RealmSource, password: &str) -> Answer {
     let named = if realm == RealmSource::Default { "mx.example.test" } else { "example.org" };
-    let attempt = Attempt {
-        identity: Identity::new(user, named).unwrap(),
-        realm,
-        password: Secret::copied_from(password.as_bytes()).unwrap(),
-        service: Service::from_wire(b"smtp").unwrap(),
-        origin: Origin::default(),
-    };
-    match Arc::clone(backend).verify(Arc::new(attempt)) {
-        Verification::Ready(answer) => answer,
-        Verification::Pending(answer) => tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .build()
-            .unwrap()
-            .block_on(answer),
-    }
+    site::ask(backend, Identity::new(user, named).unwrap(), realm, password)
 }
 
 #[test]
@@ -326,4 +314,53 @@ fn a_lock_of_ours_is_never_in_the_way_of_gdbm() {
     is_over.store(true, Ordering::Release);
     reader.join().unwrap();
     assert_eq!(read_file(&file).unwrap().malformed, 41);
+}
+
+const OK: &[u8] = b"\0\x02OK";
+
+/// saslauthd -c goes on accepting the old one for as long as its cache lives.
+#[test]
+fn a_remembered_login_ends_when_saslpasswd2_changes_the_password() {
+    let subject = Subject::start_with(Kind::Sasldb, "[cache]\nenabled = true");
+    let file = subject.dir().join("sasldb2");
+    let mut password = PASSWORD.to_owned();
+    for round in 0..10 {
+        assert_eq!(subject.ask(USER, &password, REALM), OK, "round {round}");
+        assert_eq!(subject.ask(USER, &password, REALM), OK, "round {round}, remembered");
+        let next = format!("{PASSWORD}-{round}");
+        set(&file, USER, REALM, &next);
+        let refusal = subject.kind.refusal();
+        assert_eq!(subject.ask(USER, &password, REALM), refusal, "round {round}, the old one");
+        password = next;
+    }
+    saslpasswd2(&file, &["-d", "-u", REALM, USER], "").expect_success();
+    assert_eq!(subject.ask(USER, &password, REALM), subject.kind.refusal(), "a user who is gone");
+}
+
+#[test]
+fn a_missing_file_is_an_outage_and_no_reason_not_to_start() {
+    let mut subject = Subject::start(Kind::Sasldb);
+    let file = subject.dir().join("sasldb2");
+    fs::remove_file(&file).unwrap();
+    assert_eq!(subject.ask(USER, PASSWORD, REALM), b"", "closed without a reply");
+    subject.wait_for_log("does not exist");
+    support::process::stop(&mut subject.child);
+    subject.restart();
+    assert_eq!(subject.ask(USER, PASSWORD, REALM), b"");
+    set(&file, USER, REALM, PASSWORD);
+    assert_eq!(subject.ask_right(), OK);
+}
+
+#[test]
+fn a_damaged_file_is_an_outage_with_its_place_in_the_log() {
+    let subject = Subject::start(Kind::Sasldb);
+    let file = subject.dir().join("sasldb2");
+    let sound = fs::read(&file).unwrap();
+    let sample = "tests/samples/sasldb/corrupt/c_bucketloop.db";
+    let damaged = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join(sample)).unwrap();
+    fs::write(&file, damaged).unwrap();
+    assert_eq!(subject.ask(USER, PASSWORD, REALM), b"", "closed without a reply");
+    subject.wait_for_log("is damaged at byte ");
+    fs::write(&file, sound).unwrap();
+    assert_eq!(subject.ask_right(), OK);
 }

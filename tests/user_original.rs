@@ -8,24 +8,14 @@
 
 mod support;
 
-use std::process::Command;
-
+use support::sasldb::cyrus;
 use support::user_cases::{CASES, problems};
-
-fn original(name: &str) -> Command {
-    let path = ["/usr/sbin", "/usr/bin"]
-        .iter()
-        .map(|directory| format!("{directory}/{name}"))
-        .find(|path| std::path::Path::new(path).exists())
-        .unwrap_or_else(|| panic!("{name} is not installed: apt-get install sasl2-bin"));
-    Command::new(path)
-}
 
 #[test]
 fn the_original_does_what_the_table_says_of_it() {
     let mut wrong = Vec::new();
     for case in CASES {
-        let problems = problems(case, original);
+        let problems = problems(case, cyrus);
         match (case.differs, problems.is_empty()) {
             (None, false) => wrong.push(format!("{}: {}", case.name, problems.join("; "))),
             (Some(why), true) => {

@@ -10,6 +10,7 @@ use std::path::Path;
 
 use nix::unistd::{Group, User};
 
+use crate::backend::sasldb;
 use crate::backend::store::{self, StoreError};
 use crate::config::{Inspected, Problem};
 
@@ -20,6 +21,7 @@ pub(super) fn warnings(file: &Inspected) -> Vec<Problem> {
     found.extend(authorities(file));
     found.extend(services(file));
     found.extend(password_store(file));
+    found.extend(sasldb(file));
     found.extend(socket(file));
     found.extend(accounts(file));
     found.extend(unused(file));
@@ -73,6 +75,14 @@ fn password_store(file: &Inspected) -> Option<Problem> {
         }
         Err(error) => Some(file.warning(key, error.to_string(), "authd would refuse it")),
     }
+}
+
+fn sasldb(file: &Inspected) -> Option<Problem> {
+    if !file.config.auth.backends.iter().any(|name| name == "sasldb") {
+        return None;
+    }
+    let error = sasldb::read_file(&file.config.sasldb.present_path()).err()?;
+    Some(file.warning("sasldb.path", error.to_string(), "its users would be unavailable"))
 }
 
 /// As whom authd will use the store: its account, or root where root asks.

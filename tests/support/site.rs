@@ -86,14 +86,24 @@ pub(crate) fn secret(text: &str) -> Secret {
 }
 
 pub(crate) fn answer(store: &Arc<PasswordStore>, name: &str, password: &str) -> Answer {
+    ask(store, id(name), RealmSource::Claim, password)
+}
+
+/// Asks any backend, and waits for its answer.
+pub(crate) fn ask<V: Verify + 'static>(
+    backend: &Arc<V>,
+    identity: Identity,
+    realm: RealmSource,
+    password: &str,
+) -> Answer {
     let attempt = Attempt {
-        realm: RealmSource::Claim,
-        identity: id(name),
+        identity,
+        realm,
         password: secret(password),
         service: Service::from_wire(b"smtp").unwrap(),
         origin: Origin::default(),
     };
-    match Arc::clone(store).verify(Arc::new(attempt)) {
+    match Arc::clone(backend).verify(Arc::new(attempt)) {
         Verification::Ready(answer) => answer,
         Verification::Pending(answer) => tokio::runtime::Builder::new_current_thread()
             .enable_time()

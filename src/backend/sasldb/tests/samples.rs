@@ -179,3 +179,13 @@ fn what_is_no_sasldb2_is_said_to_be_something_else() {
     let pipe = read_file(&directory.path().join("pipe")).err();
     assert!(matches!(pipe, Some(SasldbError::NotAFile { .. })), "a pipe is not waited at");
 }
+
+#[test]
+fn a_file_that_may_not_be_read_is_said_to_be_whose() {
+    let file = path("berkeley/one_user.db");
+    let refused = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
+    let text = SasldbError::from_io(&file, &refused).to_string();
+    for part in ["one_user.db", "as uid ", "owner ", "mode 0", "chgrp GROUP "] {
+        assert!(text.contains(part), "{text}");
+    }
+}
