@@ -10,9 +10,14 @@ mod support;
 use std::fs;
 use std::thread;
 
+use nix::sys::signal::Signal;
+use support::activation::Activated;
 use support::clients::{ALL, Client, Told};
 use support::process::stop;
 use support::saslauthd::{Kind, PASSWORD, Subject, WRONG};
+
+/// Restarts below each client while it logs in.
+const RESTARTS: usize = 5;
 
 /// A line of the table.
 struct Row {
@@ -29,15 +34,7 @@ struct Row {
 
 #[test]
 fn each_client_logs_in_fails_and_comes_through_our_restart() {
-    if !nix::unistd::geteuid().is_root() {
-        skip("root is needed, to lay packages over the host's files in a mount namespace");
-        return;
-    }
-    let (here, missing): (Vec<&Client>, Vec<_>) =
-        ALL.into_iter().partition(|client| client.missing().is_empty());
-    for client in missing {
-        skip(&format!("{}: {} is not here", client.name, client.missing().join(", ")));
-    }
+    let here = clients_here();
     let rows: Vec<Row> = thread::scope(|scope| {
         let running: Vec<_> = here.iter().map(|client| scope.spawn(|| row(client))).collect();
         running.into_iter().map(|row| row.join().unwrap()).collect()
@@ -50,6 +47,47 @@ fn each_client_logs_in_fails_and_comes_through_our_restart() {
         assert_eq!(told, [right, wrong, stopped, right, wrong], "{}:\n{}", row.name, row.logs);
         assert_eq!(in_outage, outage, "{}:\n{}", row.name, row.logs);
     }
+}
+
+/// The socket stays with whoever activates it: then there is no moment without an answer.
+#[test]
+fn with_socket_activation_no_client_notices_a_restart() {
+    if Kind::from_env() != Kind::Store {
+        return; // The original takes no socket from anybody.
+    }
+    thread::scope(|scope| {
+        for client in clients_here() {
+            scope.spawn(move || restart_under_its_feet(client));
+        }
+    });
+}
+
+fn restart_under_its_feet(client: &Client) {
+    let authd = Activated::start(Kind::Store, "");
+    let server = (client.start)(authd.subject.dir());
+    for turn in 0..RESTARTS {
+        let told = thread::scope(|scope| {
+            scope.spawn(|| authd.replace(Signal::SIGTERM));
+            [PASSWORD, WRONG].map(|password| server.log_in(password))
+        });
+        let logs = || format!("{}--- saslauthd\n{}", server.logs(), authd.subject.log());
+        let Told { right, wrong, .. } = client.told;
+        assert_eq!(told, [right, wrong], "{}, restart {turn}:\n{}", client.name, logs());
+    }
+}
+
+/// Those whose programs are here; says who is not.
+fn clients_here() -> Vec<&'static Client> {
+    if !nix::unistd::geteuid().is_root() {
+        skip("root is needed, to lay packages over the host's files in a mount namespace");
+        return Vec::new();
+    }
+    let (here, missing): (Vec<&Client>, Vec<_>) =
+        ALL.into_iter().partition(|client| client.missing().is_empty());
+    for client in missing {
+        skip(&format!("{}: {} is not here", client.name, client.missing().join(", ")));
+    }
+    here
 }
 
 /// On Debian nothing may be missing: `packaging/setup.sh clients` fetches it all.

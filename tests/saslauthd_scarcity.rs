@@ -1,5 +1,6 @@
 //! authd where the host runs out of something: descriptors, time that goes its
-//! own ways, randomness. (A full disk: `store_disk_full`, `store_tmpfs`.)
+//! own ways, randomness, room for the log. (A full disk below the store:
+//! `store_disk_full`, `store_tmpfs`.)
 #![cfg(test)]
 
 mod support;
@@ -7,6 +8,7 @@ mod support;
 use std::fs;
 use std::fs::File;
 use std::os::unix::net::UnixStream;
+#[cfg(feature = "peer-tests")]
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
@@ -70,7 +72,19 @@ fn out_of_descriptors_it_waits_without_spinning_and_serves_on() {
     assert_eq!(process::stop(&mut child), Some(0));
 }
 
+/// The disk below the log is full: nothing can be said, and everything is answered.
+#[test]
+fn a_log_that_cannot_be_written_keeps_nobody_out() {
+    let (subject, mut child) = restarted("", "exec 1>/dev/full 2>/dev/full;", &[]);
+    for _ in 0..100 {
+        assert_eq!(subject.ask_right(), OK);
+        assert_eq!(subject.ask(USER, WRONG, REALM), NO);
+    }
+    assert_eq!(process::stop(&mut child), Some(0));
+}
+
 /// Where a program of another package is: on the host, or unpacked by `setup.sh clients`.
+#[cfg(feature = "peer-tests")]
 fn library(pattern: &[&str]) -> Option<PathBuf> {
     let unpacked = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("clients").join("root");
     let places = pattern.iter().map(|path| PathBuf::from("/").join(path));

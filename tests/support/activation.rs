@@ -2,9 +2,10 @@
 //! it with that socket, and starts it again whenever it ended. And a load of
 //! clients that know what each of their answers must be.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::process::{Child, Command};
@@ -33,6 +34,8 @@ impl Activated {
         let mut subject = Subject::start_with(kind, authd);
         process::stop(&mut subject.child);
         let listener = UnixListener::bind(subject.socket()).unwrap();
+        // As `SocketMode=` of the unit has it.
+        fs::set_permissions(subject.socket(), PermissionsExt::from_mode(0o777)).unwrap();
         let pid = Arc::new(AtomicU32::new(0));
         let is_over = Arc::new(AtomicBool::new(false));
         let mut child = start_with(&listener, &subject.config(), &subject.dir().join("log"));
