@@ -119,15 +119,17 @@ struct Program {
 impl Program {
     fn read() -> Self {
         let mut help = BTreeMap::new();
-        let top = help_of(&[]);
-        for name in commands_in(&top) {
-            let text = help_of(&[&name]);
-            for inner in commands_in(&text) {
-                help.insert(vec![name.clone(), inner.clone()], help_of(&[&name, &inner]));
-            }
-            help.insert(vec![name], text);
+        let mut places = vec![Vec::<String>::new()];
+        while let Some(place) = places.pop() {
+            let words: Vec<&str> = place.iter().map(String::as_str).collect();
+            let text = help_of(&words);
+            places.extend(commands_in(&text).into_iter().map(|name| {
+                let mut inner = place.clone();
+                inner.push(name);
+                inner
+            }));
+            help.insert(place, text);
         }
-        help.insert(Vec::new(), top);
         Self { help }
     }
 
@@ -309,7 +311,8 @@ fn tests_that_the_documents_name_exist() {
         let is_there = |name: &str| {
             sources.get(name).is_some_and(|text| text.contains(&format!("fn {test}(")))
         };
-        if !is_there(file) && !(file == "saslauthd_protocol" && is_there("cases")) {
+        let file = if file == "saslauthd_protocol" { "cases" } else { file };
+        if !is_there(file) {
             wrong.push(span);
         }
     }

@@ -15,10 +15,10 @@ struct Face {
 
 /// Name and text of each page, all of section 8.
 pub(super) fn pages() -> Vec<(&'static str, String)> {
-    faces().into_iter().map(|face| (face.name, page(face))).collect()
+    faces().iter().map(|face| (face.name, page(face))).collect()
 }
 
-fn page(face: Face) -> String {
+fn page(face: &Face) -> String {
     let mut page = Page::new(face.name, "8", face.purpose);
     page.heading("USAGE");
     page.verbatim(&face.usage);
