@@ -5,7 +5,9 @@
 //! *unavailable*, never a denial. Layer 3: knows no server and no protocol of a
 //! client; opened by `daemon`, and for its users the store by `cli`.
 
+mod admission;
 mod hashing;
+pub mod ldap;
 pub mod pam;
 pub mod remote;
 pub mod sasldb;

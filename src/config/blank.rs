@@ -8,10 +8,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Config;
+use crate::backend::ldap::{Deref, Scope};
 use crate::gate::{AuthSource, BackendSettings, BackendTls, BareNewlines, Limits, Timeouts};
 use crate::ops::log::{Level, Target};
 use crate::server::saslauthd::UnavailableReply;
-use crate::{auth, backend, gate, ops, server};
+use crate::{auth, backend, gate, ops, server, tls};
 
 /// A blank for a host called `fqdn`.
 pub(super) fn config(fqdn: &str) -> Config {
@@ -28,6 +29,7 @@ pub(super) fn config(fqdn: &str) -> Config {
         saslauthd: saslauthd(),
         pam: pam(),
         shadow: backend::shadow::Settings { threads: 0, max_waiting: 0, timeout: Duration::ZERO },
+        ldap: ldap(),
         store: backend::store::Settings {
             path: PathBuf::new(),
             memory_kib: 0,
@@ -70,6 +72,48 @@ fn pam() -> backend::pam::Settings {
         idle_timeout: Duration::ZERO,
         requests_per_worker: 0,
         service_dir: None,
+    }
+}
+
+fn ldap() -> backend::ldap::Settings {
+    use backend::ldap::{Group, Method, ServiceBind, Settings, StartTls, Template, UserForm};
+    Settings {
+        original: None,
+        servers: Vec::new(),
+        start_tls: StartTls::Never,
+        trust: tls::Trust {
+            ca_file: None,
+            ca_dir: None,
+            identity: None,
+            verification: tls::Verification::Off,
+        },
+        service_bind: ServiceBind::External,
+        bind_dn: String::new(),
+        password: None,
+        method: Method::Custom,
+        base: Template::default(),
+        filter: Template::default(),
+        scope: Scope::Base,
+        name: Template::default(),
+        password_attribute: String::new(),
+        deref: Deref::Always,
+        size_limit: 0,
+        time_limit: Duration::ZERO,
+        group: Group {
+            name: Template::default(),
+            attribute: String::new(),
+            filter: Template::default(),
+            base: Template::default(),
+            scope: Scope::Base,
+        },
+        default_realm: String::new(),
+        user: UserForm::Full,
+        timeout: Duration::ZERO,
+        max_connections: 0,
+        max_waiting: 0,
+        idle_timeout: Duration::ZERO,
+        retry_after: Duration::ZERO,
+        notes: Vec::new(),
     }
 }
 

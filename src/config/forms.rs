@@ -51,6 +51,8 @@ pub(super) const REALM: TextForm = TextForm {
     name: "realm",
     expected: "a realm such as \"example.org\", or \"\" for the name of this host",
 };
+pub(super) const OPTIONAL_REALM: TextForm =
+    TextForm { name: "realm", expected: "a realm such as \"example.org\", or \"\" for none" };
 pub(super) const HOSTNAME: TextForm = TextForm {
     name: "host name",
     expected: "a host name such as \"mail.example.org\", or \"\" for the name of this host",

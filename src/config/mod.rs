@@ -15,6 +15,8 @@ mod file;
 mod forms;
 pub mod keys;
 mod kind;
+mod ldap_file;
+mod ldap_rules;
 pub mod manual;
 mod nearest;
 mod problem;
@@ -32,6 +34,7 @@ use crate::{auth, backend, gate, ops, server, tls};
 
 use reading::{Reading, Site};
 
+pub use ldap_file::ldap_settings;
 pub use problem::{Look, Place, Problem, Problems, Severity};
 pub use rules::is_local;
 
@@ -52,6 +55,8 @@ pub struct Config {
     pub pam: backend::pam::Settings,
     /// `[shadow]`
     pub shadow: backend::shadow::Settings,
+    /// `[ldap]`; what its `config` names is read by [`ldap_settings`].
+    pub ldap: backend::ldap::Settings,
     /// `[store]`
     pub store: backend::store::Settings,
     /// `[sasldb]`

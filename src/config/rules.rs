@@ -8,6 +8,7 @@ use std::path::Path;
 
 use super::Config;
 use super::forms::split_address;
+use super::ldap_rules;
 use super::problem::Problem;
 use super::reading::Reading;
 use crate::gate::{AuthSource, BackendTls};
@@ -22,6 +23,7 @@ pub(super) fn check(reading: &mut Reading) {
         verification_needs_tls,
         paths_apart,
         memory_for_lanes,
+        ldap_rules::check,
     ];
     for rule in rules {
         let found = rule(reading);
@@ -30,11 +32,12 @@ pub(super) fn check(reading: &mut Reading) {
     settle(&mut reading.config);
 }
 
-/// Takes the TLS settings away where no certificate is named.
+/// Takes TLS settings and certificates away that are not named.
 pub(super) fn settle(config: &mut Config) {
     if config.tls.as_ref().is_some_and(|tls| tls.certificate == Path::new("")) {
         config.tls = None;
     }
+    ldap_rules::settle(&mut config.ldap);
 }
 
 fn certificate_and_key(reading: &Reading) -> Vec<Problem> {

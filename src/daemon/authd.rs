@@ -18,10 +18,11 @@ use self::panel::{Panel, Respawn};
 use super::service;
 use super::signals::Signals;
 use crate::auth::{Authenticator, NoBackend, TagKey};
+use crate::backend::ldap::LdapError;
 use crate::backend::pam::{Helper, HelperError};
 use crate::backend::shadow::AccountsError;
 use crate::backend::store::StoreError;
-use crate::config::Config;
+use crate::config::{Config, Problems};
 use crate::listen::{ListenError, UnixSocket, UnixSocketOptions};
 use crate::ops::systemd::InheritedSockets;
 use crate::server::saslauthd::Server;
@@ -56,6 +57,12 @@ pub enum StartError {
     /// The accounts of this host.
     #[error(transparent)]
     Accounts(#[from] AccountsError),
+    /// The directory.
+    #[error(transparent)]
+    Ldap(#[from] LdapError),
+    /// `ldap.config`.
+    #[error("the file that ldap.config names cannot be used:\n{0}")]
+    SaslauthdConf(Problems),
     /// The PAM helper.
     #[error(transparent)]
     Helper(#[from] HelperError),

@@ -23,5 +23,6 @@ pub(crate) mod sasldb;
 pub(crate) mod scripted_backend;
 pub(crate) mod sendmail;
 pub(crate) mod site;
+pub(crate) mod slapd;
 pub(crate) mod smtp_client;
 pub(crate) mod user_cases;

@@ -10,14 +10,14 @@
 use std::io;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recv};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::SemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 
 use super::helper::Helper;
@@ -26,6 +26,7 @@ use super::outcome::{Meaning, meaning};
 use super::service::AllowList;
 use super::settings::{Settings, UserForm};
 use crate::auth::{Accepted, Answer, Attempt, RealmSource, Verification, Verify};
+use crate::backend::admission::{Admission, Refusal};
 use crate::base::{Identity, IdentityError, Printable, Reason, ReasonCode};
 
 /// Which `saslgate-pam` is asked.
@@ -41,8 +42,7 @@ pub struct Pam {
     settings: Settings,
     services: AllowList,
     reach: Reach,
-    permits: Semaphore,
-    waiting: AtomicUsize,
+    door: Admission,
     next_id: AtomicU64,
     idle: Mutex<Vec<Idle>>,
 }
@@ -121,8 +121,7 @@ impl Pam {
     pub fn connect(settings: Settings, reach: Reach) -> Arc<Self> {
         Arc::new(Self {
             services: AllowList::new(&settings.services),
-            permits: Semaphore::new(settings.max_workers.clamp(1, Semaphore::MAX_PERMITS)),
-            waiting: AtomicUsize::new(0),
+            door: Admission::new(settings.max_workers, settings.max_waiting),
             next_id: AtomicU64::new(1),
             idle: Mutex::new(Vec::new()),
             reach,
@@ -155,14 +154,10 @@ impl Pam {
 
     /// Waits for the right to use a worker, unless too many wait already.
     async fn admit(&self, deadline: Instant) -> Result<SemaphorePermit<'_>, Outage> {
-        if let Ok(permit) = self.permits.try_acquire() {
-            return Ok(permit);
-        }
-        let _place = Place::take(&self.waiting, self.settings.max_waiting)
-            .ok_or(Outage::QueueFull(self.settings.max_waiting))?;
-        let permit = timeout_at(deadline, self.permits.acquire()).await;
-        // Closing the semaphore is nothing we ever do.
-        permit.ok().and_then(Result::ok).ok_or(Outage::NoneFree(self.settings.max_workers))
+        self.door.admit(deadline).await.map_err(|refusal| match refusal {
+            Refusal::QueueFull(waiting) => Outage::QueueFull(waiting),
+            Refusal::NoneFree(workers) => Outage::NoneFree(workers),
+        })
     }
 
     /// Asks one worker. One that leaves says goodbye: then another is asked, a new one.
@@ -265,23 +260,6 @@ impl Pam {
             UserForm::Local => Identity::new(name, realm),
             UserForm::Full | UserForm::Claimed => Identity::parse(name, realm),
         }
-    }
-}
-
-/// A place among those who wait; given back on drop.
-struct Place<'a>(&'a AtomicUsize);
-
-impl<'a> Place<'a> {
-    fn take(waiting: &'a AtomicUsize, limit: usize) -> Option<Self> {
-        let place = Self(waiting);
-        // Taken first and given back if it is one too many: two cannot take the last place.
-        (waiting.fetch_add(1, Ordering::Relaxed) < limit).then_some(place)
-    }
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

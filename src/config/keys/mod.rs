@@ -8,6 +8,8 @@
 mod authd;
 mod cache;
 mod gate;
+pub(super) mod ldap;
+mod ldap_service;
 mod limits;
 mod log;
 mod pam;
@@ -69,6 +71,7 @@ pub static SECTIONS: &[Section] = &[
     cache::SECTION,
     pam::SECTION,
     store::SECTION,
+    ldap::SECTION,
     sasldb::SECTION,
     shadow::SECTION,
     gate::SECTION,

@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use super::StartError;
 use crate::auth::Verify;
+use crate::backend::ldap::{self, Ldap};
 use crate::backend::pam::{self, Helper, HelperOptions, Pam, Reach};
 use crate::backend::sasldb::{self, HostNames, Sasldb};
 use crate::backend::shadow::{self, Accounts, Database};
 use crate::backend::store::{self, PasswordStore};
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::sys::host;
 
 const PAM: &str = "pam";
@@ -43,6 +44,7 @@ struct Seat {
 enum Wanted {
     Store(store::Settings),
     Pam(pam::Settings),
+    Ldap(Box<ldap::Settings>),
     Sasldb(sasldb::Settings),
     Accounts(Database, shadow::Settings),
 }
@@ -110,6 +112,7 @@ impl Wanted {
             "sasldb" => Ok(Self::Sasldb(config.sasldb.clone())),
             "shadow" => Ok(Self::Accounts(Database::Shadow, config.shadow.clone())),
             "getpwent" => Ok(Self::Accounts(Database::Passwd, config.shadow.clone())),
+            "ldap" => Ok(Self::Ldap(Box::new(ldap_settings(config)?))),
             _ => Err(StartError::NoBackend(name.to_owned())),
         }
     }
@@ -117,6 +120,7 @@ impl Wanted {
     fn open(&self, means: &mut Means<'_>) -> Result<Arc<dyn Verify>, StartError> {
         Ok(match self {
             Self::Store(settings) => PasswordStore::start(settings)?,
+            Self::Ldap(settings) => Ldap::open((**settings).clone())?,
             Self::Pam(settings) => Pam::connect(settings.clone(), means.reach(settings)?),
             Self::Sasldb(settings) => {
                 Sasldb::open(settings, HostNames { name: host::name(), fqdn: host::fqdn() })?
@@ -124,6 +128,10 @@ impl Wanted {
             Self::Accounts(database, settings) => Accounts::start(*database, settings)?,
         })
     }
+}
+
+fn ldap_settings(config: &Config) -> Result<ldap::Settings, StartError> {
+    config::ldap_settings(&config.ldap).map_err(StartError::SaslauthdConf)
 }
 
 impl Means<'_> {

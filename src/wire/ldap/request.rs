@@ -110,7 +110,11 @@ impl Request<'_> {
         match self {
             Self::SimpleBind { name, password } => bind(out, name, |out| out.bytes(0x80, password)),
             Self::ExternalBind => bind(out, "", |out| {
-                out.group(0xa3, |out| out.bytes(OCTETS, b"EXTERNAL"));
+                out.group(0xa3, |out| {
+                    out.bytes(OCTETS, b"EXTERNAL");
+                    // Empty, and there: as whom the connection makes us. Without it slapd would ask.
+                    out.bytes(OCTETS, b"");
+                });
             }),
             Self::Search(search) => out.group(0x63, |out| search.write(out)),
             Self::Compare { entry, attribute, value } => out.group(0x6e, |out| {
@@ -198,7 +202,7 @@ mod tests {
     fn the_other_requests_are_as_rfc_4511_has_them() {
         assert_eq!(
             short(&Request::ExternalBind, 2),
-            b"\x30\x16\x02\x01\x02\x60\x11\x02\x01\x03\x04\0\xa3\x0a\x04\x08EXTERNAL"
+            b"\x30\x18\x02\x01\x02\x60\x13\x02\x01\x03\x04\0\xa3\x0c\x04\x08EXTERNAL\x04\0"
         );
         assert_eq!(
             short(&Request::StartTls, 1),

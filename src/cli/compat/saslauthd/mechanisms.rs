@@ -5,7 +5,9 @@
 //! them for `-v`; what the original never had comes last.
 
 use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 
+use crate::backend::ldap;
 use crate::backend::pam::UserForm;
 use crate::config::Config;
 
@@ -26,7 +28,12 @@ pub(super) struct Mechanism {
 enum Meaning {
     /// Nothing: the original does not look at it either.
     Ignored,
+    /// The original's file of settings, [`FILE`] where no other is named.
+    File(fn(&mut Config) -> &mut Option<PathBuf>),
 }
+
+/// Where the original looks for the settings of its mechanisms.
+const FILE: &str = "/etc/saslauthd.conf";
 
 /// All of them.
 pub(super) const TABLE: &[Mechanism] = &[
@@ -39,6 +46,12 @@ pub(super) const TABLE: &[Mechanism] = &[
         needs_root: false,
     },
     Mechanism { name: "shadow", option: Meaning::Ignored, join: None, needs_root: true },
+    Mechanism {
+        name: "ldap",
+        option: Meaning::File(|config| &mut config.ldap.original),
+        join: Some(|config| config.ldap.user = ldap::UserForm::Full),
+        needs_root: false,
+    },
     Mechanism { name: "store", option: Meaning::Ignored, join: None, needs_root: false },
 ];
 
@@ -54,18 +67,27 @@ pub(super) fn names() -> String {
 }
 
 impl Mechanism {
-    /// Puts `-O` in its place; gives a line for the log where it means nothing.
-    pub(super) fn apply(
-        &self,
-        option: &OsStr,
-        _config: &mut Config,
-    ) -> Result<Option<String>, String> {
-        match self.option {
-            Meaning::Ignored => Ok(Some(format!(
-                "-O {}: the mechanism {} has no option, it is ignored",
-                option.display(),
-                self.name
-            ))),
+    /// Puts `-O` in its place, or what the original does without one; gives a line for the log
+    /// where it means nothing.
+    pub(super) fn apply(&self, option: Option<&OsStr>, config: &mut Config) -> Option<String> {
+        match (&self.option, option) {
+            (Meaning::Ignored, None) => None,
+            (Meaning::Ignored, Some(option)) => {
+                let (option, name) = (option.display(), self.name);
+                Some(format!("-O {option}: the mechanism {name} has no option, it is ignored"))
+            }
+            (Meaning::File(place), Some(path)) => {
+                *place(config) = Some(PathBuf::from(path));
+                None
+            }
+            (Meaning::File(place), None) => {
+                let place = place(config);
+                // Where there is none, our own file has the settings.
+                if place.is_none() && Path::new(FILE).exists() {
+                    *place = Some(PathBuf::from(FILE));
+                }
+                None
+            }
         }
     }
 

@@ -20,7 +20,7 @@ pub(super) struct Settled {
 /// Applies `flags` to what the file says.
 ///
 /// # Errors
-/// The text of the original: an unknown mechanism, or one that lacks its option.
+/// The text of the original for an unknown mechanism.
 pub(super) fn settle(flags: &Flags, file: Config) -> Result<Settled, String> {
     let chosen = chosen(flags)?;
     let mut settled = Settled { config: file, notes: Vec::new() };
@@ -29,7 +29,7 @@ pub(super) fn settle(flags: &Flags, file: Config) -> Result<Settled, String> {
         settled.config.saslauthd.socket = directory.join("mux");
     }
     for mechanism in &chosen {
-        settled.take(flags, mechanism)?;
+        settled.take(flags, mechanism);
     }
     settled.stay_root_for(&chosen);
     settled.count(flags);
@@ -55,17 +55,12 @@ impl Settled {
         self.notes.push(text.into());
     }
 
-    fn take(&mut self, flags: &Flags, mechanism: &Mechanism) -> Result<(), String> {
+    fn take(&mut self, flags: &Flags, mechanism: &Mechanism) {
         if flags.joins_realm {
             mechanism.join_realm(&mut self.config);
         }
-        if let Some(option) = &flags.option {
-            let note = mechanism.apply(option, &mut self.config).map_err(|why| {
-                format!("failed to initialize mechanism {}: {why}", mechanism.name)
-            })?;
-            self.notes.extend(note);
-        }
-        Ok(())
+        let note = mechanism.apply(flags.option.as_deref(), &mut self.config);
+        self.notes.extend(note);
     }
 
     /// A mechanism that reads what only root may read would fail for all users.
@@ -182,6 +177,13 @@ mod tests {
     fn what_has_no_meaning_is_said_once() {
         let notes = settled("-a pam -l -O x").unwrap().notes;
         assert_eq!(notes.len(), 2, "{notes:?}");
+    }
+
+    #[test]
+    fn the_option_of_a_directory_is_the_originals_file() {
+        let config = settled("-r -a ldap -O /etc/other.conf").unwrap().config;
+        assert_eq!(config.ldap.original, Some(PathBuf::from("/etc/other.conf")));
+        assert_eq!(config.ldap.user, crate::backend::ldap::UserForm::Full);
     }
 
     #[test]
