@@ -119,15 +119,11 @@ struct Program {
 impl Program {
     fn read() -> Self {
         let mut help = BTreeMap::new();
-        let mut places = vec![Vec::<String>::new()];
+        let mut places: Vec<Vec<String>> = vec![Vec::new()];
         while let Some(place) = places.pop() {
-            let words: Vec<&str> = place.iter().map(String::as_str).collect();
-            let text = help_of(&words);
-            places.extend(commands_in(&text).into_iter().map(|name| {
-                let mut inner = place.clone();
-                inner.push(name);
-                inner
-            }));
+            let text = help_of(&place.iter().map(String::as_str).collect::<Vec<_>>());
+            let inner = |name: String| [&place[..], &[name]].concat();
+            places.extend(commands_in(&text).into_iter().map(inner));
             help.insert(place, text);
         }
         Self { help }
@@ -327,6 +323,7 @@ fn every_wrong_kind_of_command_is_seen() {
     assert_eq!(program.complaint(&["--version"]), None);
     assert!(program.complaint(&["frobnicate"]).is_some());
     assert!(program.complaint(&["user", "frobnicate", "alice"]).is_some());
+    assert!(program.complaint(&["user", "app-password", "frobnicate"]).is_some());
     assert!(program.complaint(&["authd", "--frobnicate"]).is_some());
     assert_eq!(
         invocations("sudo saslgate authd --x # why", "saslgate"),

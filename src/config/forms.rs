@@ -8,6 +8,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
+use ipnet::IpNet;
+
 /// How a text must look.
 pub struct TextForm {
     /// One word for the manual: `path`, `mode`.
@@ -47,6 +49,14 @@ pub(super) const OWNER: TextForm = TextForm {
 };
 pub(super) const ACCOUNT: TextForm =
     TextForm { name: "account", expected: "the name of an account, or \"\" for none" };
+pub(super) const LISTENER_NAME: TextForm = TextForm {
+    name: "name",
+    expected: "lower-case letters, digits and hyphens, 1 to 64, such as \"imap\"",
+};
+/// Of a list, to be read behind "expected a list of".
+pub(super) const ACCOUNTS: &str = "accounts, by name or number";
+/// Of a list, to be read behind "expected a list of".
+pub(super) const NETWORKS: &str = "networks such as \"192.0.2.0/24\", or addresses";
 pub(super) const REALM: TextForm = TextForm {
     name: "realm",
     expected: "a realm such as \"example.org\", or \"\" for the name of this host",
@@ -151,6 +161,26 @@ pub(super) fn account(text: &str) -> Parsed<Option<String>> {
     Ok(Some(text.to_owned()))
 }
 
+/// A name that fits `FileDescriptorName=` of systemd behind `saslauthd-`.
+pub(super) fn listener_name(text: &str) -> Parsed<String> {
+    if !(1..=64).contains(&text.len()) {
+        return Err(format!("it has {} bytes", text.len()));
+    }
+    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    match text.chars().find(|c| !is_plain(*c)) {
+        Some(odd) => Err(format!("{odd:?} cannot be in it")),
+        None => Ok(text.to_owned()),
+    }
+}
+
+/// The name or number of an account.
+pub(super) fn some_account(text: &str) -> Parsed<()> {
+    match account(text)? {
+        Some(_) => Ok(()),
+        None => Err("the name is missing".to_owned()),
+    }
+}
+
 /// The rule of useradd(8), with the dot and the capital letters that directories have.
 fn check_account(name: &str) -> Parsed<()> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
@@ -176,6 +206,31 @@ pub(super) fn realm(text: &str) -> Parsed<Option<String>> {
         return Err(format!("{odd:?} cannot be in a realm"));
     }
     Ok((!text.is_empty()).then(|| text.to_ascii_lowercase()))
+}
+
+/// A network in CIDR notation, or a single address.
+pub(super) fn network(text: &str) -> Parsed<IpNet> {
+    let alone = |text: &str| text.parse::<IpAddr>().map(IpNet::from);
+    let network: IpNet = text
+        .parse()
+        .or_else(|_| alone(text))
+        .map_err(|_| "it is neither a network nor an address".to_owned())?;
+    if network.trunc() == network {
+        return Ok(network);
+    }
+    Err(format!("it has bits behind its prefix: the network is {}", network.trunc()))
+}
+
+/// A realm, or `*.` and one for all below it; lower case.
+pub(super) fn realm_pattern(text: &str) -> Parsed<String> {
+    let name = text.strip_prefix("*.").unwrap_or(text);
+    if name.contains('*') {
+        return Err("a star stands in front only, as \"*.\"".to_owned());
+    }
+    match realm(name)? {
+        Some(_) => Ok(text.to_ascii_lowercase()),
+        None => Err("the realm is missing".to_owned()),
+    }
 }
 
 /// A domain name (RFC 1123 §2.1); `None` for the empty text.
@@ -290,6 +345,16 @@ mod tests {
         }
         assert_eq!(account("saslgate"), Ok(Some("saslgate".to_owned())));
         assert!(account("a:b").is_err());
+        assert!(some_account("postfix").is_ok() && some_account("89").is_ok());
+        assert!(some_account("").is_err());
+    }
+
+    #[test]
+    fn listeners_have_names_that_systemd_takes() {
+        assert_eq!(listener_name("imap-2"), Ok("imap-2".to_owned()));
+        for text in ["", "a:b", "A", "a b", "a_b", "\u{e4}", &"x".repeat(65)] {
+            assert!(listener_name(text).is_err(), "{text:?}");
+        }
     }
 
     #[test]
@@ -302,6 +367,12 @@ mod tests {
         assert_eq!(realm("Example.ORG"), Ok(Some("example.org".to_owned())));
         for text in ["a@b", "a b", "a\n", &"x".repeat(257)] {
             assert!(realm(text).is_err(), "{text:?}");
+            assert!(realm_pattern(text).is_err(), "{text:?}");
+        }
+        assert_eq!(realm_pattern("*.Example.ORG"), Ok("*.example.org".to_owned()));
+        assert_eq!(realm_pattern("EX.org"), Ok("ex.org".to_owned()));
+        for text in ["", "*", "*.", "a.*", "*.*.org", "*org"] {
+            assert!(realm_pattern(text).is_err(), "{text:?}");
         }
     }
 
@@ -329,6 +400,16 @@ mod tests {
             assert!(address(text).is_err(), "{text:?}");
         }
         assert_eq!(split_address("[::1]:25"), Ok(("::1", 25)));
+    }
+
+    #[test]
+    fn networks_have_no_bits_behind_their_prefix() {
+        for text in ["192.0.2.0/24", "192.0.2.7", "2001:db8::/32", "::1", "0.0.0.0/0"] {
+            assert!(network(text).is_ok(), "{text:?}");
+        }
+        for text in ["", "192.0.2.7/24", "2001:db8::1/32", "192.0.2.0/33", "host", "10.0.0/8"] {
+            assert!(network(text).is_err(), "{text:?}");
+        }
     }
 
     #[test]

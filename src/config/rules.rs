@@ -3,6 +3,8 @@
 //! Called by `reader` when every value has been read on its own. Each rule
 //! speaks up only about values that stand in the file and were good by themselves.
 
+mod authd;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
@@ -23,6 +25,8 @@ pub(super) fn check(reading: &mut Reading) {
         verification_needs_tls,
         paths_apart,
         memory_for_lanes,
+        authd::routes_choose,
+        authd::listeners_apart,
         ldap_rules::check,
     ];
     for rule in rules {

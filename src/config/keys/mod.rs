@@ -11,11 +11,14 @@ mod gate;
 pub(super) mod ldap;
 mod ldap_service;
 mod limits;
+mod listener;
 mod log;
 mod pam;
+mod route;
 mod sasldb;
 mod shadow;
 mod store;
+mod throttle;
 mod tls;
 
 use super::Config;
@@ -68,7 +71,10 @@ pub struct Key {
 /// Every section, in the order of the manual.
 pub static SECTIONS: &[Section] = &[
     authd::SECTION,
+    route::SECTION,
+    listener::SECTION,
     cache::SECTION,
+    throttle::SECTION,
     pam::SECTION,
     store::SECTION,
     ldap::SECTION,

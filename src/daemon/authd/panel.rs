@@ -27,7 +27,7 @@ pub(super) enum Respawn {
     Impossible,
 }
 
-/// The opened backends, in the order they are asked.
+/// The opened backends, each once, whoever asks them.
 pub(super) struct Panel {
     seats: Vec<Seat>,
 }
@@ -63,7 +63,7 @@ pub(super) fn spawn_helper(
     config: &Config,
     peer_uid: Option<u32>,
 ) -> Result<Option<Helper>, StartError> {
-    let is_wanted = config.auth.backends.iter().any(|name| name == PAM);
+    let is_wanted = config.auth.asks(PAM);
     if !is_wanted || config.pam.socket.is_some() {
         return Ok(None);
     }
@@ -86,18 +86,19 @@ impl Panel {
 
     fn seat(present: &[Seat], mut means: Means<'_>) -> Result<Self, StartError> {
         let config = means.config;
-        let take = |name: &String| {
+        let take = |name: &str| {
             let wanted = Wanted::from(config, name)?;
             match present.iter().find(|seat| seat.settings == wanted) {
                 Some(seat) => Ok(seat.clone()),
                 None => Ok(Seat { backend: wanted.open(&mut means)?, settings: wanted }),
             }
         };
-        let seats = config.auth.backends.iter().map(take).collect::<Result<_, StartError>>()?;
+        let seats =
+            config.auth.all_backends().into_iter().map(take).collect::<Result<_, StartError>>()?;
         Ok(Self { seats })
     }
 
-    /// The backends as the authenticator asks them.
+    /// The backends, for the authenticator.
     pub(super) fn backends(&self) -> Vec<Arc<dyn Verify>> {
         self.seats.iter().map(|seat| Arc::clone(&seat.backend)).collect()
     }
