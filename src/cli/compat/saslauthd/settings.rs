@@ -20,7 +20,7 @@ pub(super) struct Settled {
 /// Applies `flags` to what the file says.
 ///
 /// # Errors
-/// The text of the original for an unknown mechanism.
+/// The text of the original: an unknown mechanism, or one that lacks its option.
 pub(super) fn settle(flags: &Flags, file: Config) -> Result<Settled, String> {
     let chosen = chosen(flags)?;
     let mut settled = Settled { config: file, notes: Vec::new() };
@@ -29,7 +29,7 @@ pub(super) fn settle(flags: &Flags, file: Config) -> Result<Settled, String> {
         settled.config.saslauthd.socket = directory.join("mux");
     }
     for mechanism in &chosen {
-        settled.take(flags, mechanism);
+        settled.take(flags, mechanism)?;
     }
     settled.stay_root_for(&chosen);
     settled.count(flags);
@@ -55,12 +55,20 @@ impl Settled {
         self.notes.push(text.into());
     }
 
-    fn take(&mut self, flags: &Flags, mechanism: &Mechanism) {
+    fn take(&mut self, flags: &Flags, mechanism: &Mechanism) -> Result<(), String> {
         if flags.joins_realm {
             mechanism.join_realm(&mut self.config);
         }
-        let note = mechanism.apply(flags.option.as_deref(), &mut self.config);
-        self.notes.extend(note);
+        if flags.option.is_none() {
+            mechanism.apply_nothing(&mut self.config);
+        }
+        if let Some(option) = &flags.option {
+            let note = mechanism.apply(option, &mut self.config).map_err(|why| {
+                format!("failed to initialize mechanism {}: {why}", mechanism.name)
+            })?;
+            self.notes.extend(note);
+        }
+        Ok(())
     }
 
     /// A mechanism that reads what only root may read would fail for all users.
