@@ -26,6 +26,7 @@ pub(super) fn check(reading: &mut Reading) {
         verification_needs_tls,
         paths_apart,
         memory_for_lanes,
+        work_of_a_hash,
         authd::routes_choose,
         authd::listeners_apart,
         servers::passwords_stay_private,
@@ -268,6 +269,25 @@ fn memory_for_lanes(reading: &Reading) -> Vec<Problem> {
             .about("store.memory")
             .at(span, format!("argon2id needs at least {least}KiB for {} lanes", store.lanes))
             .help("raise `memory` or lower `lanes` in [store]"),
+    ]
+}
+
+/// One login must not keep a hash thread busy for long.
+fn work_of_a_hash(reading: &Reading) -> Vec<Problem> {
+    const MAX_KIB: u64 = 4 << 20;
+    let store = &reading.config.store;
+    let work = u64::from(store.memory_kib) * u64::from(store.iterations);
+    if work <= MAX_KIB || reading.is_refused(&["store.memory", "store.iterations"]) {
+        return Vec::new();
+    }
+    let site = reading.site("store.memory", 0).or_else(|| reading.site("store.iterations", 0));
+    let Some(span) = site else { return Vec::new() };
+    let text = format!("{} passes over this much take longer than a login may", store.iterations);
+    vec![
+        Problem::error("memory times iterations is more than 4GiB")
+            .about("store.memory")
+            .at(span, text)
+            .help("lower `memory` or `iterations` in [store]"),
     ]
 }
 

@@ -15,7 +15,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::base::Secret;
 
-/// What one hash costs.
+/// What one hash costs. `memory * iterations <= MAX_WORK_KIB`: that is its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::backend) struct Cost {
     /// KiB; `8 * lanes <= memory <= MAX_MEMORY_KIB`.
@@ -33,7 +33,10 @@ pub(in crate::backend) enum HashError {
     Syntax,
     #[error("it is not argon2id version 19")]
     Algorithm,
-    #[error("memory {memory_kib} KiB, {iterations} iterations, {lanes} lanes is out of range")]
+    #[error(
+        "memory {memory_kib} KiB, {iterations} iterations, {lanes} lanes is out of range: at most \
+         1 GiB, 64, 16, and memory times iterations at most 4 GiB"
+    )]
     Cost { memory_kib: u32, iterations: u32, lanes: u32 },
     #[error("there is not enough memory for {0} KiB")]
     OutOfMemory(u32),
@@ -51,8 +54,10 @@ impl Cost {
         iterations: u32,
         lanes: u32,
     ) -> Result<Self, HashError> {
-        let is_bounded =
-            memory_kib <= MAX_MEMORY_KIB && iterations <= MAX_ITERATIONS && lanes <= MAX_LANES;
+        let is_bounded = memory_kib <= MAX_MEMORY_KIB
+            && iterations <= MAX_ITERATIONS
+            && lanes <= MAX_LANES
+            && u64::from(memory_kib) * u64::from(iterations) <= MAX_WORK_KIB;
         if !is_bounded || Params::new(memory_kib, iterations, lanes, None).is_err() {
             return Err(HashError::Cost { memory_kib, iterations, lanes });
         }
@@ -205,6 +210,9 @@ fn random<const N: usize>() -> Result<[u8; N], HashError> {
 const MAX_MEMORY_KIB: u32 = 1024 * 1024;
 const MAX_ITERATIONS: u32 = 64;
 const MAX_LANES: u32 = 16;
+/// Memory times iterations: some four seconds. One login must not take a hash
+/// thread for longer, nor a stop wait for it.
+const MAX_WORK_KIB: u64 = 4 * 1024 * 1024;
 /// Length of new tags, and the least a stored one may have.
 const TAG_BYTES: usize = 32;
 
@@ -255,8 +263,12 @@ mod tests {
     fn refuses_stored_costs_beyond_the_caps() {
         let tail = "$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc";
         let parse = |costs: &str| Verifier::parse(&format!("$argon2id$v=19${costs}{tail}"));
-        assert!(parse("m=1048576,t=64,p=16").is_ok());
-        for costs in ["m=1048577,t=1,p=1", "m=64,t=65,p=1", "m=256,t=1,p=17", "m=7,t=1,p=1"] {
+        for costs in ["m=1048576,t=4,p=16", "m=65536,t=64,p=16"] {
+            assert!(parse(costs).is_ok(), "{costs}");
+        }
+        let in_all = ["m=1048576,t=5,p=16", "m=65537,t=64,p=1"];
+        let in_one = ["m=1048577,t=1,p=1", "m=64,t=65,p=1", "m=256,t=1,p=17", "m=7,t=1,p=1"];
+        for costs in in_one.iter().chain(&in_all) {
             assert!(matches!(parse(costs), Err(HashError::Cost { .. })), "{costs}");
         }
     }

@@ -80,7 +80,7 @@ pub(super) fn run(args: &Args, config: &Config) -> Result<(), CommandError> {
     let style = if args.json { Style::Json } else { Style::Text };
     let mut report = Report::new(style, mode, &source.described);
     let (mut batch, mut places) = (Vec::new(), Vec::new());
-    let mut has_plain = false;
+    let (mut has_plain, mut weight) = (false, 0);
     loop {
         let record = source.records.next().transpose();
         // What was read before a source broke off is good, and stays.
@@ -89,17 +89,18 @@ pub(super) fn run(args: &Args, config: &Config) -> Result<(), CommandError> {
                 Err(reason) => report.skip(record.place, &record.name, &reason)?,
                 Ok(user) => {
                     has_plain |= user.is_plain();
+                    weight += user.weight().max(1);
                     batch.push(user);
                     places.push((record.place, record.name));
                 }
             }
             let most = if has_plain { PLAIN_BATCH } else { HASHED_BATCH };
-            if batch.len() < most {
+            if weight < most {
                 continue;
             }
             take(&mut importer, &mut report, &mut batch, &mut places)?;
             report.progress(source.read.load(Ordering::Relaxed));
-            has_plain = false;
+            (has_plain, weight) = (false, 0);
         } else {
             take(&mut importer, &mut report, &mut batch, &mut places)?;
             let outcome = record.map(drop);
@@ -203,7 +204,7 @@ impl Read for Input {
 }
 
 const EXISTS: &str = "is in the store already; --overwrite replaces it";
-/// Users in a transaction whose passwords are hashes: some megabytes of memory.
+/// Credentials in a transaction that are hashes: some megabytes of memory.
 const HASHED_BATCH: usize = 20_000;
 /// Users in a transaction whose passwords are hashed here: some seconds of work.
 const PLAIN_BATCH: usize = 256;

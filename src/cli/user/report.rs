@@ -97,8 +97,11 @@ impl Report {
             return print(&format!("{}\n", serde_json::to_string(&line)?));
         }
         if self.summary.skipped <= SHOWN {
-            let (unit, name) = (self.place, Printable::from(name));
-            let line = format!("{unit} {place}: {name}: {reason}");
+            let (unit, who) = (self.place, Printable::from(name));
+            let line = match name {
+                "" => format!("{unit} {place}: {reason}"),
+                _ => format!("{unit} {place}: {who}: {reason}"),
+            };
             self.bar.suspend(|| eprintln!("{line}"));
         }
         Ok(())

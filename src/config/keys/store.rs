@@ -49,7 +49,7 @@ pub(super) const SECTION: Section = Section {
             },
             default: Some("2"),
             text: "Passes over that memory (argon2id). The default is OWASP's; the time of a login \
-                   grows with it.",
+                   grows with it. Passes times memory are at most 4GiB, some four seconds.",
         },
         Key {
             name: "lanes",

@@ -97,6 +97,12 @@ impl Candidate {
         }
     }
 
+    /// Credentials that come along: what the user takes of memory.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        self.credentials.len()
+    }
+
     /// True if there is a password to hash, which takes its time.
     #[must_use]
     pub fn is_plain(&self) -> bool {

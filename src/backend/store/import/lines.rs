@@ -77,8 +77,9 @@ impl<R: BufRead> Iterator for Lines<R> {
             if line.is_empty() || line[0] == b'#' {
                 continue;
             }
-            let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
-            let name = String::from_utf8_lossy(&name[..name.len().min(MAX_NAME_BYTES)]);
+            // Without a colon nobody knows what it is: it may be a password.
+            let end = line.iter().position(|byte| *byte == b':').unwrap_or_default();
+            let name = String::from_utf8_lossy(&line[..end.min(MAX_NAME_BYTES)]);
             let user = user(&line, self.format, &self.realm);
             return Some(Ok(Record { place: self.place, name: name.into_owned(), user }));
         }

@@ -5,10 +5,13 @@
 //! user,hash,state              as schemes reads them; active or locked
 //! ```
 //!
+//! A record is bounded, so that a quote that nobody closes does not take the
+//! rest of the file into memory.
+//!
 //! The reader of the format keeps its buffers unwiped: a command that ends, not
 //! a daemon, holds them.
 
-use std::io::Read;
+use std::io::{self, Read};
 
 use csv::{ByteRecord, Reader, ReaderBuilder};
 
@@ -19,12 +22,30 @@ use crate::base::{Identity, Secret};
 
 /// The users of such a table.
 pub struct Table<R> {
-    reader: Reader<R>,
+    reader: Reader<Rationed<R>>,
     /// As errors call it.
     name: String,
     /// For users without one.
     realm: String,
     columns: Columns,
+}
+
+/// Input of which only so many bytes may be read before it is refilled.
+struct Rationed<R> {
+    input: R,
+    left: usize,
+}
+
+impl<R: Read> Read for Rationed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let most = buffer.len().min(self.left);
+        if most == 0 && !buffer.is_empty() {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        let count = self.input.read(&mut buffer[..most])?;
+        self.left -= count;
+        Ok(count)
+    }
 }
 
 /// Where what stands.
@@ -43,8 +64,9 @@ impl<R: Read> Table<R> {
     /// # Errors
     /// `Io`, or `Format` for a header that does not say what is needed.
     pub fn new(input: R, name: String, realm: String) -> Result<Self, SourceError> {
+        let input = Rationed { input, left: MAX_RECORD_BYTES };
         let mut reader = ReaderBuilder::new().flexible(true).from_reader(input);
-        let header = reader.byte_headers().map_err(|error| failed(&name, error))?.clone();
+        let header = reader.byte_headers().map_err(|error| failed(&name, 1, error))?.clone();
         let columns = Columns::of(&header)
             .map_err(|detail| SourceError::Format { name: name.clone(), detail })?;
         Ok(Self { reader, name, realm, columns })
@@ -89,9 +111,11 @@ impl<R: Read> Iterator for Table<R> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let mut row = ByteRecord::new();
+        self.reader.get_mut().left = MAX_RECORD_BYTES;
+        let line = self.reader.position().line();
         match self.reader.read_byte_record(&mut row) {
             Ok(false) => None,
-            Err(error) => Some(Err(failed(&self.name, error))),
+            Err(error) => Some(Err(failed(&self.name, line, error))),
             Ok(true) => {
                 let name = row.get(self.columns.user).unwrap_or_default();
                 let record = Record {
@@ -131,12 +155,22 @@ impl Columns {
     }
 }
 
+/// Ten times what a name and a password can need; the reader's own buffer comes on top.
+const MAX_RECORD_BYTES: usize = 128 * 1024;
 const HEADER: &str =
     "the first line names the columns: user, password or hash, and if you like realm and state";
 
-fn failed(name: &str, error: csv::Error) -> SourceError {
+/// `line` is where the record begins.
+fn failed(name: &str, line: u64, error: csv::Error) -> SourceError {
     let name = name.to_owned();
     match error.into_kind() {
+        csv::ErrorKind::Io(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+            let detail = format!(
+                "the record that begins in line {line} is longer than {MAX_RECORD_BYTES} bytes: \
+                 does a field begin with a quote that is never closed?"
+            );
+            SourceError::Format { name, detail }
+        }
         csv::ErrorKind::Io(error) => SourceError::Io { name, error },
         // Its text could repeat what stands there.
         _ => SourceError::Format { name, detail: "it is no CSV".to_owned() },

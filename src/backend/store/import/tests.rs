@@ -1,5 +1,7 @@
 //! What each source makes of its lines, with hashes that other programs made.
 
+use std::io::Read;
+
 use super::{Candidate, LineFormat, Lines, Record, SourceError, Table, Transfers};
 use crate::backend::store::State;
 use crate::backend::store::record::Kind;
@@ -164,6 +166,29 @@ fn a_table_without_a_header_is_refused_and_not_repeated() {
         assert!(text.contains("the first line names the columns"), "{text}");
         assert!(!text.contains("hunter2"), "{text}");
     }
+}
+
+#[test]
+fn a_line_of_another_format_is_not_repeated() {
+    let found = lines(LineFormat::Htpasswd, "alice hunter2\n:x\n");
+    assert!(found.iter().all(|record| record.name.is_empty() && record.user.is_err()));
+}
+
+#[test]
+fn a_quote_that_nobody_closes_ends_a_table_before_it_takes_the_memory() {
+    // Nobody could hold all of it.
+    let endless = "user,password\nbob,s3cret\ncarol,\"".as_bytes().chain(std::io::repeat(b'\n'));
+    let mut found = Table::new(endless, "x.csv".to_owned(), REALM.to_owned()).unwrap();
+    assert_eq!(told(&found.next().unwrap().unwrap()), "2: bob@example.org active plain s3cret");
+    let error = found.next().unwrap().err().unwrap().to_string();
+    assert!(error.starts_with("x.csv: the record that begins in line 3 is longer"), "{error}");
+    let header = std::io::repeat(b',');
+    assert!(Table::new(header, "x.csv".to_owned(), REALM.to_owned()).is_err());
+    // Long files of short records are no long record.
+    let rows = "bob,s3cret\n".repeat(50_000);
+    let table = format!("user,password\n{rows}");
+    let table = Table::new(table.as_bytes(), "x.csv".to_owned(), REALM.to_owned()).unwrap();
+    assert_eq!(table.filter(Result::is_ok).count(), 50_000);
 }
 
 fn transfers(text: &str) -> Vec<String> {
