@@ -48,6 +48,7 @@ command slapd                                    slapd                openldap-s
 command ldapsearch                               ldap-utils           openldap-clients
 command unshare                                  util-linux           util-linux
 command mkpasswd                                 whois                mkpasswd
+command htpasswd                                 apache2-utils        httpd-tools
 command chage                                    passwd               shadow-utils
 command nsenter                                  util-linux           util-linux
 file    /usr/lib/dovecot/imap|/usr/libexec/dovecot/imap  dovecot-imapd dovecot
