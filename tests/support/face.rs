@@ -89,6 +89,7 @@ impl Lab {
             .env("D", self.dir.path())
             .env("R", self.run_dir())
             .env("SASLAUTHD", program.get_program())
+            .env("PROJECT", env!("CARGO_MANIFEST_DIR"))
             .env("OURS", self.ours())
             .env("ORIGINAL", ORIGINAL)
             .env("SASLGATE_CONFIG", self.dir.path().join("saslgate.toml"))

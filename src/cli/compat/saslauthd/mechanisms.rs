@@ -5,7 +5,9 @@
 //! them for `-v`; what the original never had comes last.
 
 use std::ffi::OsStr;
+use std::path::Path;
 
+use crate::backend::ldap;
 use crate::backend::pam::UserForm;
 use crate::config::Config;
 
@@ -47,6 +49,17 @@ pub(super) const TABLE: &[Mechanism] = &[
         needs_root: false,
     },
     Mechanism { name: "shadow", option: Meaning::Ignored, join: None, needs_root: true },
+    Mechanism {
+        name: "ldap",
+        option: Meaning::Sets(directory_file, |config| {
+            // Where there is none, our own file has the settings.
+            if config.ldap.original.is_none() && Path::new(SASLAUTHD_CONF).exists() {
+                config.ldap.original = Some(SASLAUTHD_CONF.into());
+            }
+        }),
+        join: Some(|config| config.ldap.user = ldap::UserForm::Full),
+        needs_root: false,
+    },
     Mechanism {
         name: "httpform",
         option: Meaning::Sets(form_file, |config| {
@@ -131,6 +144,11 @@ fn imap_server(config: &mut Config, text: &str) -> Result<(), String> {
 fn form_file(config: &mut Config, text: &str) -> Result<(), String> {
     config.httpform.target = None;
     config.httpform.config = Some(text.into());
+    Ok(())
+}
+
+fn directory_file(config: &mut Config, text: &str) -> Result<(), String> {
+    config.ldap.original = Some(text.into());
     Ok(())
 }
 
