@@ -23,11 +23,12 @@ fn user(config: &Path, words: &[&str], input: &str) {
 
 /// Asks with the right password; true if the answer came from the cache.
 fn is_cached(subject: &Subject) -> bool {
-    let cached = || subject.log().matches("auth success (cached): [user=alice]").count();
-    let before = cached();
+    let count = |text: &str| subject.log().matches(text).count();
+    let (all, cached) = ("auth success", "auth success (cached): [user=alice]");
+    let before = (count(all), count(cached));
     assert_eq!(subject.ask_right(), OK, "{}", subject.log());
-    // The event is written before the connection is closed.
-    cached() > before
+    assert!(wait_until(PATIENCE, || count(all) > before.0), "{}", subject.log());
+    count(cached) > before.1
 }
 
 #[test]

@@ -3,6 +3,8 @@
 
 mod support;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use support::process;
 use support::saslauthd::{Kind, PASSWORD, REALM, Subject, USER, WRONG, counted, request, saslgate};
 
@@ -18,7 +20,13 @@ fn ask(subject: &Subject, user: &str, password: &str, client: &str) -> Vec<u8> {
     subject.exchange(&[&bytes])
 }
 
+/// Events of refusals by the throttle, of all that was answered so far.
 fn throttled(subject: &Subject) -> usize {
+    static MARKS: AtomicUsize = AtomicUsize::new(0);
+    // The log is written in order, by a thread of its own.
+    let mark = format!("mark{}", MARKS.fetch_add(1, Ordering::Relaxed));
+    ask(subject, &mark, WRONG, "198.51.100.200");
+    subject.wait_for_log(&format!("[user={mark}]"));
     subject.log().matches("[code=throttled]").count()
 }
 
