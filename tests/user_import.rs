@@ -8,9 +8,10 @@ use std::fs;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
+use saslgate::auth::Answer;
 use saslgate::backend::store::{Access, Kind, PasswordStore, Store};
 use support::process::{PATIENCE, run, wait_until};
-use support::site::{Site, accepts, id};
+use support::site::{Site, accepts, answer, id};
 
 /// Exit code, standard output, standard error.
 fn user(site: &Site, arguments: &[&str], input: &[u8]) -> (Option<i32>, String, String) {
@@ -296,4 +297,42 @@ fn hashes_of_htpasswd_mkpasswd_and_doveadm_open() {
         assert!(!accepts(&daemon, &format!("u{number}"), "wrong"), "{hash}");
         assert!(accepts(&daemon, &format!("u{number}"), "s3cret"), "{hash}");
     }
+}
+
+/// Clear text takes its time, and the daemon goes on meanwhile.
+#[test]
+fn kill_9_among_passwords_in_clear_text_leaves_whole_users_and_a_daemon_that_answers() {
+    const USERS: usize = 3_000;
+    let site = Site::with_alice("s3cret");
+    let daemon = PasswordStore::start(&site.settings()).unwrap();
+    let mut table = "user,password\n".to_owned();
+    for number in 0..USERS {
+        writeln!(table, "user{number},pass-{number}").unwrap();
+    }
+    let file = site.path("table.csv");
+    fs::write(&file, &table).unwrap();
+    let file = file.to_str().unwrap();
+    let mut child = site
+        .user(&["import", "--csv", file])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let begun = wait_until(PATIENCE, || {
+        assert!(accepts(&daemon, "alice", "s3cret"));
+        matches!(answer(&daemon, "user0", "pass-0"), Answer::Accepted(_)) || has_ended(&mut child)
+    });
+    assert!(begun);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let (code, _, stderr) = import(&site, &["--csv", file], b"");
+    assert_eq!(code, Some(0), "{stderr}");
+    for number in [0, 255, 256, USERS - 1] {
+        assert!(accepts(&daemon, &format!("user{number}"), &format!("pass-{number}")));
+    }
+    let store = Store::open(&site.settings(), Access::Existing).unwrap();
+    assert_eq!(
+        store.list().filter(|user| user.as_ref().unwrap().has_password()).count(),
+        USERS + 1
+    );
 }

@@ -42,6 +42,8 @@ pub(super) fn config(fqdn: &str) -> Config {
         pam: pam(),
         shadow: backend::shadow::Settings { threads: 0, max_waiting: 0, timeout: Duration::ZERO },
         ldap: ldap(),
+        rimap: rimap(),
+        httpform: httpform(),
         store: backend::store::Settings {
             path: PathBuf::new(),
             memory_kib: 0,
@@ -86,6 +88,33 @@ fn pam() -> backend::pam::Settings {
         idle_timeout: Duration::ZERO,
         requests_per_worker: 0,
         service_dir: None,
+    }
+}
+
+fn rimap() -> backend::rimap::Settings {
+    backend::rimap::Settings {
+        host: String::new(),
+        port: None,
+        security: backend::rimap::Security::Starttls,
+        is_clear_allowed: true,
+        ca_file: None,
+        server_name: None,
+        user: backend::pam::UserForm::Full,
+        timeout: Duration::ZERO,
+        max_connections: 0,
+        max_waiting: 0,
+    }
+}
+
+fn httpform() -> backend::httpform::Settings {
+    backend::httpform::Settings {
+        config: None,
+        target: None,
+        form: backend::httpform::Template::blank(),
+        ca_file: None,
+        timeout: Duration::ZERO,
+        max_connections: 0,
+        max_waiting: 0,
     }
 }
 

@@ -75,6 +75,10 @@ pub(super) const ADDRESS: TextForm = TextForm {
     name: "host and port",
     expected: "\"host:port\", \"192.0.2.1:port\" or \"[2001:db8::1]:port\"",
 };
+pub(super) const SERVER: TextForm = TextForm {
+    name: "host and port",
+    expected: "\"host\", \"host:port\", \"[2001:db8::1]:port\", or \"\" for none",
+};
 pub(super) const LISTEN: TextForm = TextForm {
     name: "address and port",
     expected: "an IP address and a port such as \"0.0.0.0:587\" or \"[::]:587\"",
@@ -291,6 +295,23 @@ pub(super) fn split_address(text: &str) -> Parsed<(&str, u16)> {
     }
 }
 
+/// A host without brackets, and its port if it has one; an empty host for the empty text.
+pub(super) fn server(text: &str) -> Parsed<(String, Option<u16>)> {
+    let is_bare = !text.contains(':') || text.ends_with(']');
+    let (host, port) = match is_bare {
+        true => split_address(&format!("{text}:1")).map(|(host, _)| (host.to_owned(), None)),
+        false => split_address(text).map(|(host, port)| (host.to_owned(), Some(port))),
+    }
+    .or_else(|problem| if text.is_empty() { Ok((String::new(), None)) } else { Err(problem) })?;
+    if port == Some(0) {
+        return Err("port 0 cannot be connected to".to_owned());
+    }
+    if !host.is_empty() && host.parse::<IpAddr>().is_err() {
+        check_host(&host)?;
+    }
+    Ok((host.to_ascii_lowercase(), port))
+}
+
 /// An IP address and a port; port 0 lets the kernel choose one.
 pub(super) fn listen(text: &str) -> Parsed<SocketAddr> {
     if let Ok(address) = text.parse() {
@@ -400,6 +421,19 @@ mod tests {
             assert!(address(text).is_err(), "{text:?}");
         }
         assert_eq!(split_address("[::1]:25"), Ok(("::1", 25)));
+    }
+
+    #[test]
+    fn servers_have_a_host_and_perhaps_a_port() {
+        let pair = |host: &str, port| Ok((host.to_owned(), port));
+        assert_eq!(server(""), pair("", None));
+        assert_eq!(server("Imap.Example.org"), pair("imap.example.org", None));
+        assert_eq!(server("localhost:1143"), pair("localhost", Some(1143)));
+        assert_eq!(server("[::1]"), pair("::1", None));
+        assert_eq!(server("[::1]:993"), pair("::1", Some(993)));
+        for text in [":", ":143", "::1", "host:", "host:0", "host/143", "a b", "[host]", "[::1"] {
+            assert!(server(text).is_err(), "{text:?}");
+        }
     }
 
     #[test]

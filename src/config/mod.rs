@@ -13,6 +13,7 @@
 mod blank;
 mod file;
 mod forms;
+pub mod httpform_conf;
 pub mod keys;
 mod kind;
 mod ldap_file;
@@ -55,6 +56,10 @@ pub struct Config {
     pub pam: backend::pam::Settings,
     /// `[shadow]`
     pub shadow: backend::shadow::Settings,
+    /// `[rimap]`
+    pub rimap: backend::rimap::Settings,
+    /// `[httpform]`
+    pub httpform: backend::httpform::Settings,
     /// `[ldap]`; what its `config` names is read by [`ldap_settings`].
     pub ldap: backend::ldap::Settings,
     /// `[store]`

@@ -20,8 +20,10 @@ use self::panel::{Panel, Respawn};
 use super::service;
 use super::signals::Signals;
 use crate::auth::{Authenticator, NoBackend, TagKey};
+use crate::backend::httpform::HttpFormError;
 use crate::backend::ldap::LdapError;
 use crate::backend::pam::{Helper, HelperError};
+use crate::backend::rimap::RimapError;
 use crate::backend::shadow::AccountsError;
 use crate::backend::store::StoreError;
 use crate::config::{Config, Problems};
@@ -56,11 +58,17 @@ pub enum StartError {
     /// The accounts of this host.
     #[error(transparent)]
     Accounts(#[from] AccountsError),
+    /// The IMAP server.
+    #[error(transparent)]
+    Rimap(#[from] RimapError),
+    /// The web application.
+    #[error(transparent)]
+    HttpForm(#[from] HttpFormError),
     /// The directory.
     #[error(transparent)]
     Ldap(#[from] LdapError),
-    /// `ldap.config`.
-    #[error("the file that ldap.config names cannot be used:\n{0}")]
+    /// `ldap.config` or `httpform.config`.
+    #[error("the file of the original saslauthd cannot be used:\n{0}")]
     SaslauthdConf(Problems),
     /// The PAM helper.
     #[error(transparent)]

@@ -25,7 +25,7 @@ use super::outcome::{Meaning, meaning};
 use super::service::AllowList;
 use super::settings::{Settings, UserForm};
 use super::shares::{Admission, Seat, Shares};
-use crate::auth::{Accepted, Answer, Attempt, RealmSource, Verification, Verify};
+use crate::auth::{Accepted, Answer, Attempt, Verification, Verify};
 use crate::base::{Identity, IdentityError, Printable, Reason, ReasonCode};
 
 /// Which `saslgate-pam` is asked.
@@ -181,7 +181,7 @@ impl Pam {
             id: self.next_id.fetch_add(1, Ordering::Relaxed),
             budget: deadline.saturating_duration_since(Instant::now()),
             service: service.to_owned(),
-            user: self.user_for_pam(attempt),
+            user: self.settings.user.name_of(attempt),
             rhost: attempt.origin.client,
             ruser: attempt.identity.to_string(),
         };
@@ -230,15 +230,6 @@ impl Pam {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn user_for_pam(&self, attempt: &Attempt) -> String {
-        match (self.settings.user, attempt.realm) {
-            (UserForm::Local, _) | (UserForm::Claimed, RealmSource::Default) => {
-                attempt.identity.user().to_owned()
-            }
-            (UserForm::Full | UserForm::Claimed, _) => attempt.identity.to_string(),
-        }
-    }
-
     fn interpret(&self, attempt: &Attempt, service: &str, report: &Report) -> Answer {
         match meaning(report.stage, report.code) {
             Meaning::Accepted => self.accept(attempt, &report.user),
@@ -252,7 +243,7 @@ impl Pam {
 
     /// Accepts who was claimed, or whom a module made of it.
     fn accept(&self, attempt: &Attempt, name: &str) -> Answer {
-        if name == self.user_for_pam(attempt) {
+        if name == self.settings.user.name_of(attempt) {
             return Answer::Accepted(Accepted::default());
         }
         match self.identity_of(name, attempt.identity.realm()) {

@@ -8,12 +8,14 @@
 mod authd;
 mod cache;
 mod gate;
+mod httpform;
 pub(super) mod ldap;
 mod ldap_service;
 mod limits;
 mod listener;
 mod log;
 mod pam;
+mod rimap;
 mod route;
 mod sasldb;
 mod shadow;
@@ -80,6 +82,8 @@ pub static SECTIONS: &[Section] = &[
     ldap::SECTION,
     sasldb::SECTION,
     shadow::SECTION,
+    rimap::SECTION,
+    httpform::SECTION,
     gate::SECTION,
     gate::LISTENER,
     gate::BACKEND,

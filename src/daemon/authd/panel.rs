@@ -8,12 +8,14 @@ use std::sync::Arc;
 
 use super::StartError;
 use crate::auth::Verify;
+use crate::backend::httpform::{self, HttpForm};
 use crate::backend::ldap::{self, Ldap};
 use crate::backend::pam::{self, Helper, HelperOptions, Pam, Reach};
+use crate::backend::rimap::{self, Rimap};
 use crate::backend::sasldb::{self, HostNames, Sasldb};
 use crate::backend::shadow::{self, Accounts, Database};
 use crate::backend::store::{self, PasswordStore};
-use crate::config::{self, Config};
+use crate::config::{self, Config, httpform_conf};
 use crate::sys::host;
 
 const PAM: &str = "pam";
@@ -47,6 +49,8 @@ enum Wanted {
     Ldap(Box<ldap::Settings>),
     Sasldb(sasldb::Settings),
     Accounts(Database, shadow::Settings),
+    Rimap(rimap::Settings),
+    HttpForm(httpform::Settings),
 }
 
 /// What opening a backend needs beside its settings.
@@ -112,6 +116,8 @@ impl Wanted {
             PAM => Ok(Self::Pam(config.pam.clone())),
             "sasldb" => Ok(Self::Sasldb(config.sasldb.clone())),
             "shadow" => Ok(Self::Accounts(Database::Shadow, config.shadow.clone())),
+            "rimap" => Ok(Self::Rimap(config.rimap.clone())),
+            "httpform" => Ok(Self::HttpForm(httpform_settings(config)?)),
             "getpwent" => Ok(Self::Accounts(Database::Passwd, config.shadow.clone())),
             "ldap" => Ok(Self::Ldap(Box::new(ldap_settings(config)?))),
             _ => Err(StartError::NoBackend(name.to_owned())),
@@ -123,12 +129,24 @@ impl Wanted {
             Self::Store(settings) => PasswordStore::start(settings)?,
             Self::Ldap(settings) => Ldap::open((**settings).clone())?,
             Self::Pam(settings) => Pam::connect(settings.clone(), means.reach(settings)?),
+            Self::Rimap(settings) => Rimap::open(settings.clone())?,
+            Self::HttpForm(settings) => HttpForm::open(settings.clone())?,
             Self::Sasldb(settings) => {
                 Sasldb::open(settings, HostNames { name: host::name(), fqdn: host::fqdn() })?
             }
             Self::Accounts(database, settings) => Accounts::start(*database, settings)?,
         })
     }
+}
+
+/// With what the original's file says, where it is to say it.
+fn httpform_settings(config: &Config) -> Result<httpform::Settings, StartError> {
+    let mut settings = config.httpform.clone();
+    if let Some(path) = &settings.config {
+        let (target, form) = httpform_conf::read(path).map_err(StartError::SaslauthdConf)?;
+        settings = httpform::Settings { target: Some(target), form, ..settings };
+    }
+    Ok(settings)
 }
 
 fn ldap_settings(config: &Config) -> Result<ldap::Settings, StartError> {

@@ -5,7 +5,9 @@
 //! them for `-v`; what the original never had comes last.
 
 use std::ffi::OsStr;
+use std::path::Path;
 
+use crate::backend::ldap;
 use crate::backend::pam::UserForm;
 use crate::config::Config;
 
@@ -26,6 +28,8 @@ pub(super) struct Mechanism {
 enum Meaning {
     /// Nothing: the original does not look at it either.
     Ignored,
+    /// What it sets; without it the second one does.
+    Sets(fn(&mut Config, &str) -> Result<(), String>, fn(&mut Config)),
 }
 
 /// All of them.
@@ -38,7 +42,34 @@ pub(super) const TABLE: &[Mechanism] = &[
         join: Some(|config| config.pam.user = UserForm::Claimed),
         needs_root: false,
     },
+    Mechanism {
+        name: "rimap",
+        option: Meaning::Sets(imap_server, |_| ()),
+        join: Some(|config| config.rimap.user = UserForm::Claimed),
+        needs_root: false,
+    },
     Mechanism { name: "shadow", option: Meaning::Ignored, join: None, needs_root: true },
+    Mechanism {
+        name: "ldap",
+        option: Meaning::Sets(directory_file, |config| {
+            // Where there is none, our own file has the settings.
+            if config.ldap.original.is_none() && Path::new(SASLAUTHD_CONF).exists() {
+                config.ldap.original = Some(SASLAUTHD_CONF.into());
+            }
+        }),
+        join: Some(|config| config.ldap.user = ldap::UserForm::Full),
+        needs_root: false,
+    },
+    Mechanism {
+        name: "httpform",
+        option: Meaning::Sets(form_file, |config| {
+            if config.httpform.target.is_none() && config.httpform.config.is_none() {
+                config.httpform.config = Some(SASLAUTHD_CONF.into());
+            }
+        }),
+        join: None,
+        needs_root: false,
+    },
     Mechanism { name: "store", option: Meaning::Ignored, join: None, needs_root: false },
 ];
 
@@ -58,7 +89,7 @@ impl Mechanism {
     pub(super) fn apply(
         &self,
         option: &OsStr,
-        _config: &mut Config,
+        config: &mut Config,
     ) -> Result<Option<String>, String> {
         match self.option {
             Meaning::Ignored => Ok(Some(format!(
@@ -66,6 +97,17 @@ impl Mechanism {
                 option.display(),
                 self.name
             ))),
+            Meaning::Sets(set, _) => {
+                let text = option.to_str().ok_or("-O is not UTF-8")?;
+                set(config, text).map(|()| None)
+            }
+        }
+    }
+
+    /// What holds without `-O`.
+    pub(super) fn apply_nothing(&self, config: &mut Config) {
+        if let Meaning::Sets(_, otherwise) = self.option {
+            otherwise(config);
         }
     }
 
@@ -74,5 +116,73 @@ impl Mechanism {
         if let Some(join) = self.join {
             join(config);
         }
+    }
+}
+
+/// `host` or `host/port`, the port a number or a name, as the original reads it. The
+/// original sends passwords in clear wherever that is, so here it may, too.
+fn imap_server(config: &mut Config, text: &str) -> Result<(), String> {
+    let (host, port) = match text.split_once('/') {
+        None => (text, None),
+        Some((host, "imap")) => (host, Some(143)),
+        Some((host, "imaps")) => (host, Some(993)),
+        Some((host, port)) => {
+            let number = port.parse().ok().filter(|port| *port != 0);
+            let number = number.ok_or_else(|| format!("-O {text}: {port} is no port"))?;
+            (host, Some(number))
+        }
+    };
+    if host.is_empty() {
+        return Err(format!("-O {text}: the host is missing"));
+    }
+    host.clone_into(&mut config.rimap.host);
+    config.rimap.port = port;
+    config.rimap.is_clear_allowed = true;
+    Ok(())
+}
+
+fn form_file(config: &mut Config, text: &str) -> Result<(), String> {
+    config.httpform.target = None;
+    config.httpform.config = Some(text.into());
+    Ok(())
+}
+
+fn directory_file(config: &mut Config, text: &str) -> Result<(), String> {
+    config.ldap.original = Some(text.into());
+    Ok(())
+}
+
+/// Where the original looks without `-O`.
+const SASLAUTHD_CONF: &str = "/etc/saslauthd.conf";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_option_of_rimap_is_a_host_and_perhaps_a_port() {
+        let taken = |text: &str| {
+            let mut config = Config::with_defaults("mx.example.test");
+            let rimap = find("rimap").unwrap();
+            let outcome = rimap.apply(OsStr::new(text), &mut config);
+            outcome.map(|_| (config.rimap.host.clone(), config.rimap.effective_port()))
+        };
+        let pair = |host: &str, port| Ok((host.to_owned(), port));
+        assert_eq!(taken("imap.test"), pair("imap.test", 143));
+        assert_eq!(taken("imap.test/imap"), pair("imap.test", 143));
+        assert_eq!(taken("::1/1143"), pair("::1", 1143));
+        for text in ["", "/143", "host/", "host/0", "host/x", "host/70000"] {
+            assert!(taken(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn httpform_reads_the_file_of_the_original() {
+        let mut config = Config::with_defaults("mx.example.test");
+        let httpform = find("httpform").unwrap();
+        httpform.apply_nothing(&mut config);
+        assert_eq!(config.httpform.config, Some("/etc/saslauthd.conf".into()));
+        httpform.apply(OsStr::new("/x.conf"), &mut config).unwrap();
+        assert_eq!(config.httpform.config, Some("/x.conf".into()));
     }
 }

@@ -59,6 +59,9 @@ impl Settled {
         if flags.joins_realm {
             mechanism.join_realm(&mut self.config);
         }
+        if flags.option.is_none() {
+            mechanism.apply_nothing(&mut self.config);
+        }
         if let Some(option) = &flags.option {
             let note = mechanism.apply(option, &mut self.config).map_err(|why| {
                 format!("failed to initialize mechanism {}: {why}", mechanism.name)
@@ -182,6 +185,13 @@ mod tests {
     fn what_has_no_meaning_is_said_once() {
         let notes = settled("-a pam -l -O x").unwrap().notes;
         assert_eq!(notes.len(), 2, "{notes:?}");
+    }
+
+    #[test]
+    fn the_option_of_a_directory_is_the_originals_file() {
+        let config = settled("-r -a ldap -O /etc/other.conf").unwrap().config;
+        assert_eq!(config.ldap.original, Some(PathBuf::from("/etc/other.conf")));
+        assert_eq!(config.ldap.user, crate::backend::ldap::UserForm::Full);
     }
 
     #[test]
