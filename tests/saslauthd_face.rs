@@ -251,7 +251,7 @@ fn its_lines_in_syslog_are_those_that_scripts_know() {
         lab.run("$SASLAUTHD -a pam -m $R; up $R; ask wrong; ask right; cat $R/saslauthd.pid");
     let pid = said.lines().last().unwrap();
     let head = format!("saslauthd[{pid}]: ");
-    let lines = lab.syslog();
+    let lines = lab.syslog("auth failure: [user=alice]");
     let text = |line: &str| line.split_once("]: ").map(|(_, text)| text.to_owned());
     let texts: Vec<String> = lines.iter().filter_map(|line| text(line)).collect();
     assert!(lines.iter().any(|line| line.contains(&head)), "{lines:?}");
@@ -307,7 +307,7 @@ fn what_has_no_meaning_any_more_is_taken_and_said_once() {
     );
     assert_eq!(said, "code=0\nOK\n");
     if lab.who == Who::Ours {
-        let lines = lab.syslog();
+        let lines = lab.syslog("-O x: ");
         for said in ["-n 0: there is no fixed pool", "-l: there is no accept lock", "-O x: "] {
             let count = lines.iter().filter(|line| line.contains(said)).count();
             assert_eq!(count, 1, "{said}: {lines:?}");

@@ -101,8 +101,10 @@ impl Lab {
         ended.stdout
     }
 
-    /// What has come to syslog so far, a datagram each.
-    pub(crate) fn syslog(&self) -> Vec<String> {
+    /// What has come to syslog once `text` has, a datagram each.
+    pub(crate) fn syslog(&self, text: &str) -> Vec<String> {
+        let has_come = || self.syslog.lock().unwrap().iter().any(|line| line.contains(text));
+        process::wait_until(PATIENCE, has_come);
         let lines = self.syslog.lock().unwrap().clone();
         assert!(!lines.concat().contains(PASSWORD) && !lines.concat().contains(WRONG));
         lines
