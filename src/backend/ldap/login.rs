@@ -330,9 +330,10 @@ fn membership(reply: &Reply, asked: &GroupQuestion) -> Result<Answer, Trouble> {
     Ok(Answer::Rejected(Reason::new(ReasonCode::AccessDenied, detail)))
 }
 
+/// Said before any password was tried, so it looks like a wrong one outside.
 fn ambiguous() -> Answer {
     let detail = "several entries fit this login: make base and filter narrower";
-    Answer::Rejected(Reason::new(ReasonCode::AccessDenied, detail))
+    Answer::Rejected(Reason::new(ReasonCode::BadCredentials, detail))
 }
 
 fn unusable_value(error: &Unusable) -> Trouble {

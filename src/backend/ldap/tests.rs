@@ -207,6 +207,19 @@ async fn an_unknown_user_costs_a_bind_too() {
     assert_eq!(one(none).await, ("unknown".to_owned(), 1));
 }
 
+/// No password was tried, so nothing may tell it from a wrong one outside (`PAM acct error`).
+#[tokio::test]
+async fn two_entries_look_like_a_wrong_password() {
+    let two = |_: usize, operation: u8, id: u8| match (operation, found(id, "uid=alice,dc=x")) {
+        (SEARCH, Act::Say(one)) => {
+            let Act::Say(end) = result(id, 0x65, 0, "") else { return Act::Nothing };
+            Act::Say([&one[..one.len() - end.len()], &one].concat())
+        }
+        _ => bound(id, 0),
+    };
+    assert_eq!(one(two).await, ("bad-credentials".to_owned(), 0));
+}
+
 #[tokio::test]
 async fn bytes_that_are_no_answer_let_nobody_in() {
     let junk: &[&[u8]] = &[

@@ -90,6 +90,8 @@ struct Session<S> {
     splitter: LineSplitter,
     /// Lines that may still come.
     lines: usize,
+    /// Bytes that have come.
+    bytes: usize,
 }
 
 type Capabilities = Option<Vec<String>>;
@@ -97,7 +99,7 @@ type Capabilities = Option<Vec<String>>;
 impl<S: Channel> Session<S> {
     fn new(stream: S) -> Self {
         let splitter = LineSplitter::new(LINE_BYTES);
-        Self { stream, input: Vec::new(), splitter, lines: MAX_LINES }
+        Self { stream, input: Vec::new(), splitter, lines: MAX_LINES, bytes: 0 }
     }
 
     /// Reads the greeting; gives the capabilities if they came along.
@@ -203,8 +205,13 @@ impl<S: Channel> Session<S> {
                 None => {}
             }
             // The splitter drops what is too long, so the input stays below a line.
-            if self.stream.read_buf(&mut self.input).await? == 0 {
-                return Err(Trouble::Closed);
+            match self.stream.read_buf(&mut self.input).await? {
+                0 => return Err(Trouble::Closed),
+                count => self.bytes += count,
+            }
+            // Nor is a line without an end read until the deadline.
+            if self.bytes > MAX_BYTES {
+                return Err(Trouble::TooMuch);
             }
         }
     }
@@ -220,3 +227,5 @@ const LOGIN_TAG: &str = "l";
 const LINE_BYTES: usize = 16 * 1024;
 /// Lines of a server in one login.
 const MAX_LINES: usize = 1000;
+/// Bytes of a server in one login.
+const MAX_BYTES: usize = 1024 * 1024;

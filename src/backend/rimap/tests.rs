@@ -177,6 +177,19 @@ async fn whatever_is_no_answer_is_an_outage_that_says_so() {
 }
 
 #[tokio::test]
+async fn a_line_without_an_end_is_not_read_for_ever() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let talks = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        while stream.write_all(&[b'x'; 4096]).await.is_ok() {}
+    });
+    let answer = ask_with(settings(port), b"s3cret").await;
+    assert!(outage(&answer).contains("more than"), "{answer:?}");
+    talks.await.unwrap();
+}
+
+#[tokio::test]
 async fn a_server_that_repeats_the_password_is_not_quoted() {
     let (answer, _) = ask(&[HELLO, "l BAD LOGIN alice s3cret\r\n"], b"s3cret").await;
     let detail = outage(&answer);
