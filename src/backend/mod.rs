@@ -7,6 +7,7 @@
 
 mod admission;
 mod hashing;
+pub mod kerberos5;
 pub mod ldap;
 pub mod pam;
 pub mod remote;

@@ -15,6 +15,7 @@ mod file;
 mod forms;
 pub mod keys;
 mod kind;
+mod kerberos5_file;
 mod ldap_file;
 mod ldap_rules;
 pub mod manual;
@@ -34,6 +35,7 @@ use crate::{auth, backend, gate, ops, server, tls};
 
 use reading::{Reading, Site};
 
+pub use kerberos5_file::kerberos5_settings;
 pub use ldap_file::ldap_settings;
 pub use problem::{Look, Place, Problem, Problems, Severity};
 pub use rules::is_local;
@@ -57,6 +59,8 @@ pub struct Config {
     pub shadow: backend::shadow::Settings,
     /// `[ldap]`; what its `config` names is read by [`ldap_settings`].
     pub ldap: backend::ldap::Settings,
+    /// `[kerberos5]`; what its `config` names is read by [`kerberos5_settings`].
+    pub kerberos5: backend::kerberos5::Settings,
     /// `[store]`
     pub store: backend::store::Settings,
     /// `[sasldb]`

@@ -18,6 +18,7 @@ use self::panel::{Panel, Respawn};
 use super::service;
 use super::signals::Signals;
 use crate::auth::{Authenticator, NoBackend, TagKey};
+use crate::backend::kerberos5::KerberosError;
 use crate::backend::ldap::LdapError;
 use crate::backend::pam::{Helper, HelperError};
 use crate::backend::shadow::AccountsError;
@@ -60,6 +61,12 @@ pub enum StartError {
     /// The directory.
     #[error(transparent)]
     Ldap(#[from] LdapError),
+    /// The Kerberos backend.
+    #[error(transparent)]
+    Kerberos(#[from] KerberosError),
+    /// `kerberos5.config`.
+    #[error("the file that kerberos5.config names cannot be used:\n{0}")]
+    KerberosConf(Problems),
     /// `ldap.config`.
     #[error("the file that ldap.config names cannot be used:\n{0}")]
     SaslauthdConf(Problems),

@@ -19,8 +19,8 @@ pub(super) const SECTION: Section = Section {
             kind: Kind::List {
                 least: 1,
                 expected: "backends in the order they are asked: \"store\", \"pam\", \"shadow\", \
-                           \"getpwent\", \"sasldb\", \"ldap\"",
-                words: &["store", "pam", "shadow", "getpwent", "sasldb", "ldap"],
+                           \"getpwent\", \"sasldb\", \"ldap\", \"kerberos5\"",
+                words: &["store", "pam", "shadow", "getpwent", "sasldb", "ldap", "kerberos5"],
                 check: |_| Ok(()),
                 set: |config, names| config.auth.backends = names,
             },

@@ -8,6 +8,7 @@
 mod authd;
 mod cache;
 mod gate;
+mod kerberos5;
 pub(super) mod ldap;
 mod ldap_service;
 mod limits;
@@ -72,6 +73,7 @@ pub static SECTIONS: &[Section] = &[
     pam::SECTION,
     store::SECTION,
     ldap::SECTION,
+    kerberos5::SECTION,
     sasldb::SECTION,
     shadow::SECTION,
     gate::SECTION,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::StartError;
 use crate::auth::Verify;
+use crate::backend::kerberos5::{self, Kerberos};
 use crate::backend::ldap::{self, Ldap};
 use crate::backend::pam::{self, Helper, HelperOptions, Pam, Reach};
 use crate::backend::sasldb::{self, HostNames, Sasldb};
@@ -45,6 +46,7 @@ enum Wanted {
     Store(store::Settings),
     Pam(pam::Settings),
     Ldap(Box<ldap::Settings>),
+    Kerberos(kerberos5::Settings),
     Sasldb(sasldb::Settings),
     Accounts(Database, shadow::Settings),
 }
@@ -113,6 +115,9 @@ impl Wanted {
             "shadow" => Ok(Self::Accounts(Database::Shadow, config.shadow.clone())),
             "getpwent" => Ok(Self::Accounts(Database::Passwd, config.shadow.clone())),
             "ldap" => Ok(Self::Ldap(Box::new(ldap_settings(config)?))),
+            "kerberos5" => config::kerberos5_settings(&config.kerberos5)
+                .map(Self::Kerberos)
+                .map_err(StartError::KerberosConf),
             _ => Err(StartError::NoBackend(name.to_owned())),
         }
     }
@@ -121,6 +126,7 @@ impl Wanted {
         Ok(match self {
             Self::Store(settings) => PasswordStore::start(settings)?,
             Self::Ldap(settings) => Ldap::open((**settings).clone())?,
+            Self::Kerberos(settings) => Kerberos::start(settings.clone(), host::fqdn())?,
             Self::Pam(settings) => Pam::connect(settings.clone(), means.reach(settings)?),
             Self::Sasldb(settings) => {
                 Sasldb::open(settings, HostNames { name: host::name(), fqdn: host::fqdn() })?

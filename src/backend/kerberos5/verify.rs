@@ -1,0 +1,240 @@
+//! The backend itself: one login, from the files to the answer.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout_at};
+
+use super::exchange::{self, Grant, Opening, Proof, Recipe};
+use super::files::{self, Login};
+use super::kdc::Preference;
+use super::settings::Settings;
+use crate::auth::{Accepted, Answer, Attempt, Verification, Verify};
+use crate::backend::hashing::{Cost, HashPool, Refused};
+use crate::base::{Reason, ReasonCode};
+use crate::wire::kerberos::{Key, Name, Principal, SealedReply, Stamp};
+
+/// The KDCs as authd asks them.
+pub struct Kerberos {
+    settings: Settings,
+    /// The full name of this host.
+    fqdn: String,
+    pool: HashPool,
+    places: Arc<Semaphore>,
+    preference: Preference,
+}
+
+/// Why the backend cannot start.
+#[derive(Debug, thiserror::Error)]
+#[error("the backend \"kerberos5\" cannot start: {0}")]
+pub struct KerberosError(String);
+
+impl Kerberos {
+    /// Starts the threads. Files are not looked at before the first login: until
+    /// they are there, everybody is unavailable, and the log says why.
+    ///
+    /// # Errors
+    /// If the system gives no threads.
+    pub fn start(settings: Settings, fqdn: String) -> Result<Arc<Self>, KerberosError> {
+        // No argon2id here, so no memory for it is kept.
+        let cost = Cost::new(8, 1, 1).map_err(|error| KerberosError(error.to_string()))?;
+        let pool = HashPool::start(settings.threads, settings.max_waiting, cost)
+            .map_err(|error| KerberosError(format!("no thread: {error}")))?;
+        let places = Arc::new(Semaphore::new(settings.max_waiting.min(Semaphore::MAX_PERMITS)));
+        Ok(Arc::new(Self { settings, fqdn, pool, places, preference: Preference::default() }))
+    }
+}
+
+impl Verify for Kerberos {
+    fn name(&self) -> &'static str {
+        "kerberos5"
+    }
+
+    fn verify(self: Arc<Self>, attempt: Arc<Attempt>) -> Verification {
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+            return Verification::Ready(Answer::Unavailable(busy()));
+        };
+        let deadline = Instant::now() + self.settings.timeout;
+        Verification::Pending(Box::pin(async move {
+            let limit = self.settings.timeout;
+            let answer = timeout_at(deadline, self.run(attempt, deadline, place)).await;
+            answer.unwrap_or_else(|_| {
+                let detail = format!(
+                    "no answer within {limit:?}: is a KDC or the name service slow, or are there \
+                     too few kerberos5.threads?"
+                );
+                Answer::Unavailable(Reason::new(ReasonCode::Timeout, detail))
+            })
+        }))
+    }
+}
+
+impl Kerberos {
+    async fn run(
+        &self,
+        attempt: Arc<Attempt>,
+        deadline: Instant,
+        _place: OwnedSemaphorePermit,
+    ) -> Answer {
+        match self.log_in(&attempt, deadline).await {
+            Ok(answer) | Err(answer) => answer,
+        }
+    }
+
+    /// A login, step by step; whatever ends it early is an error.
+    async fn log_in(&self, attempt: &Arc<Attempt>, deadline: Instant) -> Result<Answer, Answer> {
+        let Some(login) = self.look_up(attempt).await? else {
+            return Err(self.unknown(attempt).await);
+        };
+        let login = Arc::new(login);
+        let granting = match self.granting(attempt, &login, deadline).await {
+            Err(Answer::Unknown) => return Err(self.unknown(attempt).await),
+            granted => granted?,
+        };
+        let grant = self.service_ticket(&login, granting, deadline).await?;
+        let now = seconds();
+        exchange::check_ticket(&login, &grant, now).map_err(Answer::Unavailable)?;
+        let valid_for = grant.expiration.map(|end| {
+            let left = u64::try_from(end.saturating_sub(now)).unwrap_or(0);
+            std::time::Duration::from_secs(left)
+        });
+        Ok(Answer::Accepted(Accepted { user: None, label: None, valid_for }))
+    }
+
+    /// Whom to ask; `None` if the files say that there can be no such user.
+    async fn look_up(&self, attempt: &Arc<Attempt>) -> Result<Option<Login>, Answer> {
+        let (settings, fqdn) = (self.settings.clone(), self.fqdn.clone());
+        let attempt = Arc::clone(attempt);
+        self.aside(move || files::look_up(&settings, &fqdn, &attempt))
+            .await?
+            .map_err(Answer::Unavailable)
+    }
+
+    /// Gets the ticket-granting ticket, and so knows that the password is the one
+    /// that whoever answered knows.
+    async fn granting(
+        &self,
+        attempt: &Arc<Attempt>,
+        login: &Arc<Login>,
+        deadline: Instant,
+    ) -> Result<Grant, Answer> {
+        let first = stamp()?;
+        let bytes = self.ask(login, exchange::open(login, &first), deadline).await?;
+        let (key, nonce, reply, proof): (Key, u32, SealedReply, Proof) =
+            match exchange::judge_opening(login, &bytes)? {
+                Opening::Granted(recipe, reply) => {
+                    (self.key(attempt, recipe).await?, first.nonce(), *reply, Proof::NotAsked)
+                }
+                Opening::Prove(recipe, cookie) => {
+                    let key = self.key(attempt, recipe).await?;
+                    let second = stamp()?;
+                    let message = exchange::prove(login, &key, cookie.as_deref(), &second);
+                    let bytes = self.ask(login, message, deadline).await?;
+                    let reply = exchange::judge_proof(login, &bytes)?;
+                    (key, second.nonce(), *reply, Proof::Given)
+                }
+            };
+        exchange::unseal(login, reply, &key, nonce, proof)
+    }
+
+    /// Gets the ticket of our service: over one more realm, where ours is not the client's.
+    async fn service_ticket(
+        &self,
+        login: &Login,
+        granting: Grant,
+        deadline: Instant,
+    ) -> Result<Grant, Answer> {
+        let (from, to) = (&login.client.realm, &login.service.realm);
+        let mut granting = granting;
+        if from != to {
+            let bridge = Principal { name: Name::new(&["krbtgt", to]), realm: from.clone() };
+            granting = self.ticket(login, (from, &login.kdcs), &bridge, &granting, deadline).await?;
+        }
+        let kdcs = (to, &login.service_kdcs);
+        self.ticket(login, kdcs, &login.service, &granting, deadline).await
+    }
+
+    async fn ticket(
+        &self,
+        login: &Login,
+        (realm, kdcs): (&String, &Vec<crate::wire::kerberos::krb5_conf::Address>),
+        service: &Principal,
+        granting: &Grant,
+        deadline: Instant,
+    ) -> Result<Grant, Answer> {
+        let stamp = stamp()?;
+        let message = exchange::ask_for(login, service, granting, &stamp);
+        let bytes = self.preference.ask(realm, kdcs, &message, deadline).await;
+        let bytes = bytes.map_err(Answer::Unavailable)?;
+        exchange::judge_ticket(login, service, granting, stamp.nonce(), &bytes)
+    }
+
+    async fn ask(
+        &self,
+        login: &Login,
+        message: Vec<u8>,
+        deadline: Instant,
+    ) -> Result<Vec<u8>, Answer> {
+        let answer = self.preference.ask(&login.client.realm, &login.kdcs, &message, deadline);
+        answer.await.map_err(Answer::Unavailable)
+    }
+
+    async fn key(&self, attempt: &Arc<Attempt>, recipe: Recipe) -> Result<Key, Answer> {
+        let attempt = Arc::clone(attempt);
+        self.aside(move || recipe.key(&attempt.password)).await
+    }
+
+    /// "No such user", after the work that a wrong password would have been.
+    async fn unknown(&self, attempt: &Arc<Attempt>) -> Answer {
+        let identity = &attempt.identity;
+        let name = Name::new(&[identity.user()]);
+        let recipe = Recipe::decoy(&Principal { name, realm: identity.realm().to_owned() });
+        match self.key(attempt, recipe).await {
+            Ok(_) => Answer::Unknown,
+            Err(answer) => answer,
+        }
+    }
+
+    /// Runs `work` on one of the threads that may block.
+    async fn aside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Answer> {
+        let receiver = self.pool.submit(move |_| work()).map_err(|refused| match refused {
+            Refused::Busy => Answer::Unavailable(busy()),
+            Refused::Stopping => Answer::Unavailable(ReasonCode::Stopping.into()),
+        })?;
+        receiver.await.map_err(|_| Answer::Unavailable(ReasonCode::Stopping.into()))
+    }
+}
+
+fn busy() -> Reason {
+    let detail = "too many logins are under way at the KDCs: see kerberos5.max_waiting";
+    Reason::new(ReasonCode::Busy, detail)
+}
+
+fn seconds() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// The time, and random numbers.
+fn stamp() -> Result<Stamp, Answer> {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let mut random = [0; 20];
+    getrandom::fill(&mut random).map_err(|error| {
+        let detail = format!("the operating system gives no random bytes: {error}");
+        Answer::Unavailable(Reason::new(ReasonCode::BackendDown, detail))
+    })?;
+    let mut stamp = Stamp {
+        seconds: i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
+        micros: since.subsec_micros(),
+        nonce: 0,
+        confounder: [0; 16],
+    };
+    let (nonce, confounder) = random.split_at(4);
+    stamp.confounder.copy_from_slice(confounder);
+    stamp.nonce = nonce.iter().fold(0, |sum, byte| sum << 8 | u32::from(*byte));
+    Ok(stamp)
+}
