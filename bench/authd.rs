@@ -1,293 +1,309 @@
 //! `saslgate authd` beside Cyrus saslauthd: same machine, same users, one run.
 //!
-//! `cargo bench --features peer-tests --bench authd`; needs root (Cyrus reads
-//! `/etc/pam.d`, `/etc/shadow` and `/etc/sasldb2`, so it runs in a mount namespace
-//! of its own where those are ours). Each request is one connection, as libsasl2 makes
-//! them. Load generator and daemon share the machine's cores, so a row compares
-//! the two daemons and is no absolute limit.
+//! `cargo bench --features peer-tests --bench authd`, with words behind `--` only
+//! the scenes that have one of them in their name; needs root. The daemons run
+//! side by side and are asked in turns (A B A B ...), so that what else the
+//! machine does meets both; figures are the median of the rounds, ratios the
+//! median of the rounds' ratios. Load and daemons share the machine's cores, so a
+//! row compares daemons and is no absolute limit.
 #![expect(clippy::expect_used, clippy::print_stdout, reason = "a program that measures and prints")]
 
-#[path = "load.rs"]
-mod load;
+#[path = "daemons.rs"]
+mod daemons;
+#[path = "knocking.rs"]
+mod knocking;
+#[path = "place.rs"]
+mod place;
+#[path = "rounds.rs"]
+mod rounds;
 #[path = "table.rs"]
 mod table;
 
-use std::fs;
-use std::io::{Read, Write};
-use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use load::Figures;
+use daemons::{CYRUS, Daemon};
+use knocking::Group;
+use place::{OTHER, PASSWORD, USER, request};
+use rounds::{Goals, Run, alternate, ratio};
 
-const USER: &str = "alice";
-const PASSWORD: &str = "s3cret-for-the-benchmark";
-const CLIENTS: [usize; 3] = [1, 8, 64];
-const CYRUS: &str = "/usr/sbin/saslauthd";
+/// Rounds of a comparison that only the daemons' own speed decides.
+const SHORT: Duration = Duration::from_millis(1000);
+/// Rounds of one where modules wait or hash.
+const LONG: Duration = Duration::from_millis(2500);
 
-/// One comparison: how each of the two is told to verify.
-struct Case {
-    title: &'static str,
-    cyrus: &'static [&'static str],
-    ours: &'static str,
-    time: Duration,
-}
+/// A scene: its name, and what plays in it.
+type Scene = (&'static str, fn(&Path, &mut Goals) -> Result<(), String>);
 
-const CASES: &[Case] = &[
-    Case {
-        title: "PAM, a stack that costs nothing (pam_permit): what the daemons themselves cost",
-        cyrus: &["-a", "pam"],
-        ours: "backends = [\"pam\"]",
-        time: Duration::from_secs(4),
-    },
-    Case {
-        title: "PAM, 5 ms a login (pam_exec sleep): what waiting for modules costs",
-        cyrus: &["-a", "pam"],
-        ours: "backends = [\"pam\"]",
-        time: Duration::from_secs(4),
-    },
-    Case {
-        title: "hashed passwords: ours argon2id (19 MiB, 2 passes), Cyrus's shadow yescrypt",
-        cyrus: &["-a", "shadow"],
-        ours: "backends = [\"store\"]",
-        time: Duration::from_secs(4),
-    },
-    Case {
-        title: "password database: ours argon2id (hashed), Cyrus's sasldb (plaintext)",
-        cyrus: &["-a", "sasldb"],
-        ours: "backends = [\"store\"]",
-        time: Duration::from_secs(4),
-    },
+const SCENES: &[Scene] = &[
+    ("idle", idle),
+    ("cached", cached),
+    ("users", users),
+    ("sasldb", sasldb),
+    ("pam", pam),
+    ("slow", slow),
+    ("crowd", crowd),
+    ("wrong", wrong),
 ];
 
 fn main() {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if let [first, socket] = &words[..]
+        && first == daemons::ECHO
+    {
+        return daemons::echo_server(Path::new(socket));
+    }
     if !nix::unistd::geteuid().is_root() || !Path::new(CYRUS).exists() {
         println!("authd: SKIPPED: needs root and {CYRUS}");
         return;
     }
-    for (number, case) in CASES.iter().enumerate() {
-        compare(number, case);
+    let words: Vec<&String> = words.iter().filter(|word| !word.starts_with('-')).collect();
+    let mut goals = Goals::new();
+    for (name, play) in SCENES {
+        if !words.is_empty() && !words.iter().any(|word| name.contains(word.as_str())) {
+            continue;
+        }
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        place::prepare(dir.path());
+        if let Err(log) = play(dir.path(), &mut goals) {
+            println!("\n{name}: SKIPPED: saslgate authd did not start:\n{log}");
+        }
     }
+    goals.print();
 }
 
-fn compare(number: usize, case: &Case) {
-    let dir = tempfile::tempdir().expect("a temporary directory");
-    let dir = dir.path();
-    prepare(dir, number);
-    let mut table = table::new(
-        case.title,
-        &["clients", "saslgate/s", "Cyrus/s", "ratio", "p99 ms", "Cyrus p99 ms", "ratio"],
-    );
-    for clients in CLIENTS {
-        let theirs = measure(&mut Cyrus::start(dir, case.cyrus), clients, case.time);
-        let ours = measure(&mut Ours::start(dir, case.ours), clients, case.time);
-        let mark = |figures: &Figures, text: String| {
-            if figures.failed > 0 { format!("{text} ({} failed)", figures.failed) } else { text }
-        };
-        table.add_row([
-            clients.to_string(),
-            mark(&ours, table::rate(ours.rate)),
-            mark(&theirs, table::rate(theirs.rate)),
-            table::ratio(ours.rate, theirs.rate),
-            table::ms(ours.p99),
-            table::ms(theirs.p99),
-            table::ratio(ours.p99.as_secs_f64(), theirs.p99.as_secs_f64()),
-        ]);
-    }
-    println!("{table}");
-}
-
-/// Copies of the host's accounts with one more, whose password yescrypt has hashed.
-fn accounts(dir: &Path) {
-    let hash = Command::new("perl")
-        .args(["-e", r#"print crypt($ARGV[0], q($y$j9T$abcdefghijklmnopqrstu/$))"#, PASSWORD])
-        .output()
-        .expect("perl");
-    let hash = String::from_utf8(hash.stdout).expect("a hash");
-    assert!(hash.starts_with("$y$"), "crypt(3) of this host knows no yescrypt");
-    let extend = |file: &str, line: String| {
-        let text = fs::read_to_string(Path::new("/etc").join(file)).expect(file);
-        fs::write(dir.join(file), text + &line).expect(file);
-    };
-    extend("passwd", format!("{USER}:x:64000:64000::/:/bin/false\n"));
-    extend("shadow", format!("{USER}:{hash}:20000:0:99999:7:::\n"));
-}
-
-/// PAM services, accounts, sasldb and our store, with one user.
-fn prepare(dir: &Path, number: usize) {
-    let pam = dir.join("pam.d");
-    fs::create_dir(&pam).expect("pam.d");
-    let slow = dir.join("slow");
-    fs::write(&slow, "#!/bin/sh\nexec sleep 0.005\n").expect("slow");
-    fs::set_permissions(&slow, fs::Permissions::from_mode(0o755)).expect("mode");
-    let auth = match number {
-        1 => format!("auth required pam_exec.so quiet {}", slow.display()),
-        _ => "auth required pam_permit.so".to_owned(),
-    };
-    fs::write(pam.join("smtp"), format!("{auth}\naccount required pam_permit.so\n")).expect("smtp");
-    accounts(dir);
-    feed(
-        Command::new("saslpasswd2")
-            .args(["-c", "-p", "-u", "bench.test", "-f"])
-            .arg(dir.join("sasldb2"))
-            .arg(USER),
-        PASSWORD,
-    );
-    fs::write(dir.join("saslgate.toml"), config(dir, "")).expect("config");
-    feed(
-        Command::new(env!("CARGO_BIN_EXE_saslgate"))
-            .arg("--config")
-            .arg(dir.join("saslgate.toml"))
-            .args(["user", "add", "--stdin", "alice@bench.test"]),
-        PASSWORD,
-    );
-}
-
-fn config(dir: &Path, backends: &str) -> String {
+/// Our settings: `authd` are lines of `[authd]`, `more` whole sections.
+fn config(dir: &Path, authd: &str, more: &str) -> String {
+    let services = place::SERVICES.map(|name| format!("\"{name}\"")).join(", ");
     let dir = dir.display();
     format!(
-        "[authd]\n{backends}\nsocket = \"{dir}/ours/mux\"\ndefault_realm = \"bench.test\"\n\
-         [pam]\nservice_dir = \"{dir}/pam.d\"\nservices = [\"smtp\"]\n\
-         [store]\npath = \"{dir}/users.db\"\n"
+        "[authd]\n{authd}\nsocket = \"{dir}/ours/mux\"\ndefault_realm = \"bench.test\"\n\
+         [pam]\nservices = [{services}]\n\
+         [store]\npath = \"{dir}/users.db\"\nmemory = \"8KiB\"\niterations = 1\n{more}\n"
     )
 }
 
-fn feed(command: &mut Command, text: &str) {
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("a program to make the user");
-    let mut stdin = child.stdin.take().expect("its input");
-    stdin.write_all(text.as_bytes()).expect("writing the password");
-    drop(stdin);
-    assert!(child.wait().expect("its end").success(), "cannot make the user: {command:?}");
+const CACHE: &str = "[cache]\nenabled = true\n";
+
+/// So many clients that ask for `service` with the right password.
+fn right(clients: usize, service: &str) -> Group {
+    let requests = vec![request(USER, PASSWORD, service)];
+    Group { clients, requests, wants: b"OK", after: None }
 }
 
-/// A daemon under test.
-trait Subject {
-    fn socket(&self) -> &Path;
+/// As many clients as there are users of the store, up to a thousand, in turns.
+fn each_user(clients: usize, users: u32) -> Group {
+    let requests = (0..users.min(1000)).map(|n| request(&format!("u{n}"), PASSWORD, "fast"));
+    Group { clients, requests: requests.collect(), wants: b"OK", after: None }
 }
 
-/// Cyrus saslauthd as the distribution starts it: five processes, no debug output.
-struct Cyrus {
-    dir: PathBuf,
-    socket: PathBuf,
+/// One login in ten is wrong; nobody who is right waits for it.
+fn one_wrong_in_ten(clients: usize, service: &str) -> [Group; 2] {
+    let requests = vec![request(OTHER, "wrong", service)];
+    [right(clients, service), Group { clients, requests, wants: b"NO", after: Some(9) }]
 }
 
-impl Cyrus {
-    fn start(dir: &Path, flags: &[&str]) -> Self {
-        let run = dir.join("cyrus");
-        let _ = fs::create_dir(&run);
-        let script = format!(
-            "mount --bind {0}/pam.d /etc/pam.d && touch /etc/sasldb2 && \
-             mount --bind {0}/passwd /etc/passwd && mount --bind {0}/shadow /etc/shadow && \
-             mount --bind {0}/sasldb2 /etc/sasldb2 && exec {CYRUS} -m {0}/cyrus -n 5 {1}",
-            dir.display(),
-            flags.join(" "),
-        );
-        let status = Command::new("unshare")
-            .args(["--mount", "--propagation", "private", "sh", "-c", &script])
-            .status()
-            .expect("unshare");
-        assert!(status.success(), "Cyrus saslauthd did not start");
-        let cyrus = Self { socket: run.join("mux"), dir: run };
-        wait_for(&cyrus.socket);
-        cyrus
+fn warm(daemon: &Daemon, group: &Group) {
+    knocking::run(&daemon.socket, std::slice::from_ref(group), Duration::from_secs(1));
+}
+
+fn idle(dir: &Path, goals: &mut Goals) -> Result<(), String> {
+    place::store(dir, &config(dir, "", ""), 10);
+    let ours = Daemon::ours(dir, &config(dir, "backends = [\"store\", \"pam\"]", ""))?;
+    let cyrus = Daemon::cyrus(dir, &["-a", "pam"]);
+    // Both have answered once, to whoever waited for their sockets.
+    thread::sleep(Duration::from_secs(1));
+    let mut table = table::new("idle", &["", "processes", "PSS KiB", "RSS KiB"]);
+    for (name, daemon) in [("saslgate (authd, helper)", &ours), ("Cyrus -n 5", &cyrus)] {
+        let usage = daemon.usage();
+        let numbers = [usage.processes as u64, usage.pss_kib, usage.rss_kib];
+        let row = numbers.map(|number| number.to_string());
+        table.add_row([name.to_owned()].into_iter().chain(row));
     }
+    println!("{table}");
+    let mib = |kib: u64| kib as f64 / 1024.0;
+    goals.at_most("resident memory, idle, MiB (RSS)", 12.0, mib(ours.usage().rss_kib));
+    Ok(())
 }
 
-impl Subject for Cyrus {
-    fn socket(&self) -> &Path {
-        &self.socket
+fn cached(dir: &Path, goals: &mut Goals) -> Result<(), String> {
+    let settings = config(dir, "backends = [\"store\"]", CACHE);
+    place::store(dir, &config(dir, "", ""), 1);
+    let ours = Daemon::ours(dir, &settings)?;
+    let cyrus = Daemon::cyrus(dir, &["-a", "sasldb", "-c"]);
+    let echo = Daemon::echo(dir);
+    let mut table = rounds::table("cached answers (Cyrus: -a sasldb -c)");
+    for clients in [1, 8, 64, 256] {
+        // Each daemon is asked for a user that it knows; the bytes are as many.
+        let ask = [request("u0", PASSWORD, "fast"), request(USER, PASSWORD, "fast")];
+        let [ask, same] =
+            ask.map(|request| [Group { requests: vec![request], ..right(clients, "fast") }]);
+        warm(&ours, &ask[0]);
+        warm(&cyrus, &same[0]);
+        let runs = alternate(&[(&ours, &ask[..]), (&cyrus, &same[..]), (&echo, &same[..])], SHORT);
+        let [ours, cyrus, echo] = &runs[..] else { unreachable!("three daemons") };
+        let what = format!("{clients} clients");
+        rounds::row(&mut table, &what, 0, ours, Some(cyrus));
+        rounds::row(&mut table, "  echo", 0, echo, None);
+        if clients >= 64 {
+            goals.at_least(
+                &format!("cached, {what}: times Cyrus -c"),
+                1.8,
+                ratio(ours, cyrus, Run::RATE),
+            );
+            goals.at_most(
+                &format!("cached, {what}: p99, times Cyrus's"),
+                0.25,
+                ratio(ours, cyrus, Run::P99),
+            );
+            goals.at_least(
+                &format!("cached, {what}: times the echo server"),
+                0.7,
+                ratio(ours, echo, Run::RATE),
+            );
+            goals.at_most(
+                &format!("cached, {what}: CPU a request, times Cyrus's"),
+                0.5,
+                ratio(ours, cyrus, Run::CPU),
+            );
+        }
     }
+    println!("{table}");
+    Ok(())
 }
 
-impl Drop for Cyrus {
-    fn drop(&mut self) {
-        let pid = fs::read_to_string(self.dir.join("saslauthd.pid")).unwrap_or_default();
-        end(pid.trim().parse().ok());
+fn users(dir: &Path, goals: &mut Goals) -> Result<(), String> {
+    let mut table = rounds::table("the store, cache warm, 1,000 of its users log in in turns");
+    let many = dir.join("many");
+    std::fs::create_dir(&many).expect("a directory");
+    place::prepare(&many);
+    let start = |dir: &Path, count: u32| {
+        place::store(dir, &config(dir, "", ""), count);
+        Daemon::ours(dir, &config(dir, "backends = [\"store\"]", CACHE))
+    };
+    let (few, many) = (start(dir, 1_000)?, start(&many, 1_000_000)?);
+    let ask = [each_user(64, 1_000)];
+    warm(&few, &ask[0]);
+    warm(&many, &ask[0]);
+    let runs = alternate(&[(&few, &ask[..]), (&many, &ask[..])], SHORT);
+    rounds::row(&mut table, "1,000 users", 0, &runs[0], None);
+    rounds::row(&mut table, "1,000,000 users", 0, &runs[1], None);
+    println!("{table}");
+    goals.at_least(
+        "store, cache warm: 1,000,000 users, times 1,000 users",
+        0.9,
+        ratio(&runs[1], &runs[0], Run::RATE),
+    );
+    Ok(())
+}
+
+fn sasldb(dir: &Path, goals: &mut Goals) -> Result<(), String> {
+    let ours = Daemon::ours(dir, &config(dir, "backends = [\"sasldb\"]", ""))?;
+    let cyrus = Daemon::cyrus(dir, &["-a", "sasldb"]);
+    let mut table = rounds::table("-a sasldb on an unchanged sasldb2, no cache");
+    for clients in [1, 8, 64, 256] {
+        let ask = [right(clients, "fast")];
+        let runs = alternate(&[(&ours, &ask[..]), (&cyrus, &ask[..])], SHORT);
+        let what = format!("{clients} clients");
+        rounds::row(&mut table, &what, 0, &runs[0], Some(&runs[1]));
+        if clients >= 64 {
+            goals.at_least(
+                &format!("sasldb, {what}: times Cyrus"),
+                2.0,
+                ratio(&runs[0], &runs[1], Run::RATE),
+            );
+        }
     }
+    println!("{table}");
+    Ok(())
 }
 
-/// `saslgate authd` with default settings.
-struct Ours {
-    child: Child,
-    socket: PathBuf,
+/// Both daemons, asking PAM.
+fn with_pam(dir: &Path) -> Result<(Daemon, Daemon), String> {
+    let ours = Daemon::ours(dir, &config(dir, "backends = [\"pam\"]", ""))?;
+    Ok((ours, Daemon::cyrus(dir, &["-a", "pam"])))
 }
 
-impl Ours {
-    fn start(dir: &Path, backends: &str) -> Self {
-        fs::write(dir.join("saslgate.toml"), config(dir, backends)).expect("config");
-        let child = Command::new(env!("CARGO_BIN_EXE_saslgate"))
-            .args(["authd", "--config"])
-            .arg(dir.join("saslgate.toml"))
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("saslgate authd");
-        let ours = Self { child, socket: dir.join("ours/mux") };
-        wait_for(&ours.socket);
-        ours
+fn pam(dir: &Path, goals: &mut Goals) -> Result<(), String> {
+    let (ours, cyrus) = with_pam(dir)?;
+    let mut table = rounds::table("PAM, no cache");
+    for (service, module) in [("fast", "pam_permit"), ("userdb", "pam_userdb")] {
+        for clients in [1, 64] {
+            let ask = [right(clients, service)];
+            let runs = alternate(&[(&ours, &ask[..]), (&cyrus, &ask[..])], SHORT);
+            let what = format!("{module}, {clients} clients");
+            rounds::row(&mut table, &what, 0, &runs[0], Some(&runs[1]));
+            if clients == 64 {
+                goals.at_least(
+                    &format!("{what}: times Cyrus"),
+                    2.0,
+                    ratio(&runs[0], &runs[1], Run::RATE),
+                );
+                goals.at_most(
+                    &format!("{what}: p99, times Cyrus's"),
+                    0.5,
+                    ratio(&runs[0], &runs[1], Run::P99),
+                );
+            }
+        }
     }
+    println!("{table}");
+    Ok(())
 }
 
-impl Subject for Ours {
-    fn socket(&self) -> &Path {
-        &self.socket
-    }
+fn slow(dir: &Path, goals: &mut Goals) -> Result<(), String> {
+    let (ours, cyrus) = with_pam(dir)?;
+    let mut table = rounds::table("8 clients on pam_permit, 64 on a module that takes 200 ms");
+    let (alone, both) = ([right(8, "fast")], [right(8, "fast"), right(64, "slow")]);
+    let calm = alternate(&[(&ours, &alone[..]), (&cyrus, &alone[..])], SHORT);
+    let busy = alternate(&[(&ours, &both[..]), (&cyrus, &both[..])], LONG);
+    rounds::row(&mut table, "the fast, undisturbed", 0, &calm[0], Some(&calm[1]));
+    rounds::row(&mut table, "the fast, beside the slow", 0, &busy[0], Some(&busy[1]));
+    rounds::row(&mut table, "the slow", 1, &busy[0], Some(&busy[1]));
+    println!("{table}");
+    goals.at_least(
+        "fast beside slow: of the undisturbed rate",
+        0.8,
+        ratio(&busy[0], &calm[0], Run::RATE),
+    );
+    goals.at_least("64 slow clients: logins a second", 320.0 * 0.95, busy[0].rate(1));
+    Ok(())
 }
 
-impl Drop for Ours {
-    fn drop(&mut self) {
-        end(i32::try_from(self.child.id()).ok());
-        let _ = self.child.wait();
-    }
+fn crowd(dir: &Path, goals: &mut Goals) -> Result<(), String> {
+    let (ours, cyrus) = with_pam(dir)?;
+    let mut table = rounds::table("400 clients, 10 % of them on a module that takes 200 ms");
+    let (alone, both) = ([right(360, "fast")], [right(360, "fast"), right(40, "slow")]);
+    let calm = alternate(&[(&ours, &alone[..]), (&cyrus, &alone[..])], SHORT);
+    let busy = alternate(&[(&ours, &both[..]), (&cyrus, &both[..])], LONG);
+    rounds::row(&mut table, "360 fast, undisturbed", 0, &calm[0], Some(&calm[1]));
+    rounds::row(&mut table, "360 fast, beside the slow", 0, &busy[0], Some(&busy[1]));
+    rounds::row(&mut table, "40 slow", 1, &busy[0], Some(&busy[1]));
+    println!("{table}");
+    goals.at_most(
+        "400 clients, 10 % slow: p99 of the others, times undisturbed",
+        2.0,
+        ratio(&busy[0], &calm[0], Run::P99),
+    );
+    Ok(())
 }
 
-fn end(pid: Option<i32>) {
-    use nix::sys::signal::{Signal, kill};
-    use nix::unistd::Pid;
-    let Some(pid) = pid.map(Pid::from_raw) else { return };
-    let _ = kill(pid, Signal::SIGTERM);
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while kill(pid, None).is_ok() && Instant::now() < deadline {
-        thread::sleep(Duration::from_millis(10));
-        // A child of ours stays a zombie until it is waited for.
-        let _ = nix::sys::wait::waitpid(pid, Some(nix::sys::wait::WaitPidFlag::WNOHANG));
-    }
-}
-
-fn wait_for(socket: &Path) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while UnixStream::connect(socket).is_err() {
-        assert!(Instant::now() < deadline, "nobody listens on {}", socket.display());
-        thread::sleep(Duration::from_millis(10));
-    }
-}
-
-fn measure(subject: &mut dyn Subject, clients: usize, time: Duration) -> Figures {
-    let socket = subject.socket();
-    let request = request();
-    load::run(clients, time, || || ask(socket, &request).unwrap_or(false))
-}
-
-/// The request as libsasl2 writes it.
-fn request() -> Vec<u8> {
-    let mut bytes = Vec::new();
-    for field in [USER, PASSWORD, "smtp", "bench.test"] {
-        bytes.extend(u16::try_from(field.len()).expect("a short field").to_be_bytes());
-        bytes.extend(field.as_bytes());
-    }
-    bytes
-}
-
-fn ask(socket: &Path, request: &[u8]) -> std::io::Result<bool> {
-    let mut stream = UnixStream::connect(socket)?;
-    stream.write_all(request)?;
-    let mut reply = [0; 4];
-    stream.read_exact(&mut reply)?;
-    Ok(&reply[2..] == b"OK")
+fn wrong(dir: &Path, goals: &mut Goals) -> Result<(), String> {
+    let (ours, cyrus) = with_pam(dir)?;
+    let mut table =
+        rounds::table("pam_unix (yescrypt), 8 clients; then with one wrong password in ten logins");
+    let (alone, both) = ([right(8, "unix")], one_wrong_in_ten(8, "unix"));
+    let calm = alternate(&[(&ours, &alone[..]), (&cyrus, &alone[..])], LONG);
+    let busy = alternate(&[(&ours, &both[..]), (&cyrus, &both[..])], LONG);
+    rounds::row(&mut table, "all right", 0, &calm[0], Some(&calm[1]));
+    rounds::row(&mut table, "the right ones of 10 % wrong", 0, &busy[0], Some(&busy[1]));
+    rounds::row(&mut table, "the wrong ones", 1, &busy[0], Some(&busy[1]));
+    println!("{table}");
+    goals.at_least(
+        "10 % wrong passwords: right ones, of their rate without",
+        0.8,
+        ratio(&busy[0], &calm[0], Run::RATE),
+    );
+    Ok(())
 }

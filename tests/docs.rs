@@ -119,15 +119,13 @@ struct Program {
 impl Program {
     fn read() -> Self {
         let mut help = BTreeMap::new();
-        let top = help_of(&[]);
-        for name in commands_in(&top) {
-            let text = help_of(&[&name]);
-            for inner in commands_in(&text) {
-                help.insert(vec![name.clone(), inner.clone()], help_of(&[&name, &inner]));
-            }
-            help.insert(vec![name], text);
+        let mut places: Vec<Vec<String>> = vec![Vec::new()];
+        while let Some(place) = places.pop() {
+            let text = help_of(&place.iter().map(String::as_str).collect::<Vec<_>>());
+            let inner = |name: String| [&place[..], &[name]].concat();
+            places.extend(commands_in(&text).into_iter().map(inner));
+            help.insert(place, text);
         }
-        help.insert(Vec::new(), top);
         Self { help }
     }
 
@@ -286,6 +284,7 @@ fn every_wrong_kind_of_command_is_seen() {
     assert_eq!(program.complaint(&["--version"]), None);
     assert!(program.complaint(&["frobnicate"]).is_some());
     assert!(program.complaint(&["user", "frobnicate", "alice"]).is_some());
+    assert!(program.complaint(&["user", "app-password", "frobnicate"]).is_some());
     assert!(program.complaint(&["authd", "--frobnicate"]).is_some());
     assert_eq!(
         invocations("sudo saslgate authd --x # why", "saslgate"),

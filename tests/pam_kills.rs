@@ -18,13 +18,23 @@ const OK: &[u8] = b"\0\x02OK";
 const CLIENTS: usize = 16;
 const KILLS: usize = 10;
 
-/// Pids of the processes below `root` whose parent is `parent`.
+/// Pids of the processes whose parent is `parent`, those that nobody waited for included.
 fn children(parent: u32) -> Vec<u32> {
     let list = fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().flatten();
     list.filter_map(|task| fs::read_to_string(task.path().join("children")).ok())
         .flat_map(|text| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
         .filter_map(|pid| pid.parse().ok())
         .collect()
+}
+
+/// The supervisor below authd, once there is one that lives.
+fn helper_of(subject: &Subject) -> u32 {
+    let mut found = None;
+    wait_until(PATIENCE, || {
+        found = children(subject.child.id()).into_iter().find(|pid| group_of(*pid).is_some());
+        found.is_some()
+    });
+    found.unwrap_or_else(|| panic!("no saslgate-pam:\n{}", subject.log()))
 }
 
 /// Waits until the right password is accepted again; how long that took.
@@ -55,12 +65,17 @@ fn a_killed_supervisor_or_worker_answers_nobody_wrongly_and_comes_back() {
     let mut longest = Duration::ZERO;
     for turn in 0..KILLS {
         load.wait_for_answers(CLIENTS as u64);
-        let helper = children(subject.child.id())[0];
-        let victims = if turn % 2 == 0 { vec![helper] } else { children(helper) };
-        for victim in victims {
-            process::send(victim, Signal::SIGKILL);
+        let helper = helper_of(&subject);
+        let killed = Instant::now();
+        if turn % 2 == 0 {
+            process::send(helper, Signal::SIGKILL);
+            // Workers follow it a moment later, and may answer until then.
+            assert!(wait_until(PATIENCE, || helper_of(&subject) != helper));
+        } else {
+            children(helper).into_iter().for_each(|worker| process::send(worker, Signal::SIGKILL));
         }
-        longest = longest.max(recovery(&subject));
+        recovery(&subject);
+        longest = longest.max(killed.elapsed());
     }
     let (answered, lost, _) = load.stop();
     println!(
@@ -83,7 +98,7 @@ fn a_killed_supervisor_is_followed_by_its_standby_when_authd_is_not_root() {
     fs::write(subject.config(), config).unwrap();
     subject.restart();
     let load = Load::start(&subject.socket(), CLIENTS);
-    let mut supervisor = children(subject.child.id())[0];
+    let mut supervisor = helper_of(&subject);
     let mut known = vec![supervisor];
     let mut longest = Duration::ZERO;
     for _ in 0..KILLS {
@@ -92,8 +107,11 @@ fn a_killed_supervisor_is_followed_by_its_standby_when_authd_is_not_root() {
         let standby = wait_for_standby(supervisor);
         known.push(standby);
         process::send(standby, Signal::SIGKILL);
-        assert!(wait_until(PATIENCE, || standby_of(supervisor).is_some_and(|it| it != standby)));
-        let heir = wait_for_standby(supervisor);
+        let mut heir = standby;
+        wait_until(PATIENCE, || {
+            heir = wait_for_standby(supervisor);
+            heir != standby
+        });
         process::send(supervisor, Signal::SIGKILL);
         supervisor = heir;
         known.push(heir);
@@ -155,9 +173,15 @@ fn saslgate_pam_takes_its_settings_over_at_sighup() {
     assert_eq!(process::stop(&mut helper), Some(0));
 }
 
+/// The standby, seen twice: a worker is of the same group, too, until it has made its own.
 fn wait_for_standby(supervisor: u32) -> u32 {
-    assert!(wait_until(PATIENCE, || standby_of(supervisor).is_some()), "no standby");
-    standby_of(supervisor).unwrap()
+    let mut last = None;
+    let is_there = wait_until(PATIENCE, || {
+        let now = standby_of(supervisor);
+        now.is_some() && std::mem::replace(&mut last, now) == now
+    });
+    assert!(is_there, "no standby");
+    last.unwrap()
 }
 
 fn standby_of(supervisor: u32) -> Option<u32> {

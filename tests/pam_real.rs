@@ -389,6 +389,7 @@ async fn many_requests_share_few_workers() {
 #[tokio::test]
 async fn a_full_queue_is_busy_at_once() {
     let world = World::with("wait=DIR/go", |settings| {
+        settings.services = vec!["smtp".to_owned()];
         settings.max_workers = 2;
         settings.max_waiting = 3;
     });
@@ -404,6 +405,35 @@ async fn a_full_queue_is_busy_at_once() {
     assert_eq!(logins.len(), 5);
     for login in logins {
         assert_accepted(&login.await.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_hangs_leaves_the_others_workers_and_places() {
+    let world = World::with("wait=DIR/go", |settings| {
+        settings.max_workers = 4;
+        settings.max_waiting = 8;
+    });
+    world.module("imap", "");
+    let hung: Vec<_> = (0..50).map(|_| world.begin("smtp")).collect();
+    // It has three of the workers and six of the places, and all else is refused at once.
+    until("the refusals", || hung.iter().filter(|login| login.is_finished()).count() == 41).await;
+    until("the workers", || world.workers().len() == 3).await;
+    assert_unavailable(&world.login(PASSWORD).await, ReasonCode::Busy);
+    for _ in 0..20 {
+        assert_accepted(&login(&world.pam, "imap", PASSWORD).await);
+    }
+    let others: Vec<_> = (0..2).map(|_| world.begin("imap")).collect();
+    for other in others {
+        assert_accepted(&other.await.unwrap());
+    }
+    assert!(hung.iter().filter(|login| !login.is_finished()).count() == 9);
+    fs::write(world.path("go"), "").unwrap();
+    for login in hung {
+        let answer = login.await.unwrap();
+        if !matches!(&answer, Answer::Unavailable(reason) if reason.code == ReasonCode::Busy) {
+            assert_accepted(&answer);
+        }
     }
 }
 

@@ -5,6 +5,9 @@
 //! [`Authenticated`]. Not here: events (each server writes its own, with the
 //! words of its protocol) and limits on how much may be asked.
 //!
+//! Before that: a login that was accepted before may be answered from the cache,
+//! and one that was guessed at too often is refused (see `throttle`).
+//!
 //! | backend says | then |
 //! |---|---|
 //! | accepted | over: accepted |
@@ -27,9 +30,10 @@ use super::chain::{Chain, NoBackend};
 use super::inquiry::{Inquiry, Progress};
 use super::settings::Settings;
 use super::tag::TagKey;
+use super::throttle::{Case, Throttle};
 use super::verdict::{Authenticated, Verdict};
 use super::verify::{Attempt, Pending, RealmSource, Verify};
-use crate::base::{Identity, IdentityError};
+use crate::base::{Identity, IdentityError, Reason, ReasonCode};
 
 /// Judges attempts. Backends and settings can be replaced while attempts are
 /// under way; each attempt ends with those it began with.
@@ -40,10 +44,12 @@ pub struct Authenticator {
 
 /// Who is asked, and how.
 pub(super) struct Panel {
-    chain: Arc<Chain>,
-    default_realm: String,
-    pub(super) floor: Duration,
+    pub(super) settings: Settings,
+    /// As [`Settings::chains`] lists them.
+    chains: Vec<Arc<Chain>>,
     pub(super) cache: Option<Cache>,
+    /// What it has counted survives a reload.
+    throttle: Option<Arc<Throttle>>,
 }
 
 /// A verdict, and what the log wants to know of it.
@@ -59,6 +65,31 @@ pub struct Outcome {
     pub source: Source,
     /// Who was to be asked; `None` if it did not come to that.
     pub chain: Option<Arc<Chain>>,
+}
+
+impl Outcome {
+    /// Nobody is asked about somebody who guesses.
+    fn throttled(reason: Reason, started: Instant, chain: Arc<Chain>) -> Self {
+        Self {
+            verdict: Verdict::Rejected(reason),
+            by: "",
+            elapsed: started.elapsed(),
+            source: Source::Asked,
+            chain: Some(chain),
+        }
+    }
+
+    /// The socket is not in the configuration any more.
+    fn closed(started: Instant) -> Self {
+        let detail = "this socket is no longer configured ([[authd.listener]]): restart authd";
+        Self {
+            verdict: Verdict::Unavailable(Reason::new(ReasonCode::BackendDown, detail)),
+            by: "",
+            elapsed: started.elapsed(),
+            source: Source::Asked,
+            chain: None,
+        }
+    }
 }
 
 /// Where a verdict is from.
@@ -90,7 +121,7 @@ impl Authenticator {
         key: TagKey,
     ) -> Result<Arc<Self>, NoBackend> {
         let key = Arc::new(key);
-        let panel = ArcSwap::from_pointee(Panel::new(backends, settings, &key)?);
+        let panel = ArcSwap::from_pointee(Panel::new(backends, settings, &key, None)?);
         Ok(Arc::new(Self { panel, key }))
     }
 
@@ -104,7 +135,8 @@ impl Authenticator {
         backends: &[Arc<dyn Verify>],
         settings: &Settings,
     ) -> Result<(), NoBackend> {
-        self.panel.store(Arc::new(Panel::new(backends, settings, &self.key)?));
+        let throttle = self.panel.load().throttle.clone();
+        self.panel.store(Arc::new(Panel::new(backends, settings, &self.key, throttle)?));
         Ok(())
     }
 
@@ -117,7 +149,8 @@ impl Authenticator {
         login: &[u8],
         realm: &[u8],
     ) -> Result<(Identity, RealmSource), IdentityError> {
-        let identity = Identity::from_wire(login, realm, &self.panel.load().default_realm)?;
+        let identity =
+            Identity::from_wire(login, realm, &self.panel.load().settings.default_realm)?;
         let source = match (realm.is_empty(), Identity::names_realm(login, realm)) {
             (false, _) => RealmSource::Claim,
             (true, true) => RealmSource::Login,
@@ -126,13 +159,16 @@ impl Authenticator {
         Ok((identity, source))
     }
 
-    /// Judges `attempt`. Acceptance and outages are told at once; a refusal
+    /// Judges `attempt`, which came through the socket called `entrance`
+    /// (`None`: the default one). Acceptance and outages are told at once; a refusal
     /// takes at least the floor, so that its time tells nothing of its cause.
     #[must_use]
-    pub fn authenticate(&self, attempt: Attempt) -> Authentication {
+    pub fn authenticate(&self, attempt: Attempt, entrance: Option<&str>) -> Authentication {
         let started = Instant::now();
         let panel = self.panel.load_full();
-        let chain = Arc::clone(&panel.chain);
+        let Some(chain) = panel.chain(&attempt, entrance) else {
+            return Authentication::Ready(Outcome::closed(started));
+        };
         let login = panel.cache.as_ref().map(|cache| cache.tag(&attempt, chain.number));
         let recalled = panel.cache.as_ref().zip(login.as_ref());
         let recalled =
@@ -147,7 +183,15 @@ impl Authenticator {
                 chain: Some(chain),
             });
         }
-        match Inquiry::new(panel, chain, attempt, login, started).run() {
+        let watch = panel.watch(&attempt);
+        if let Some((throttle, case)) = &watch
+            && let Err(reason) = throttle.admit(case, started)
+        {
+            return Authentication::Ready(Outcome::throttled(reason, started, chain));
+        }
+        let mut inquiry = Inquiry::new(panel, chain, attempt, started);
+        (inquiry.login, inquiry.watch) = (login, watch);
+        match inquiry.run() {
             Progress::Over(judged) => judged.told(),
             Progress::Waiting(waiting) => Authentication::Pending(Box::pin(waiting.finish())),
         }
@@ -155,16 +199,34 @@ impl Authenticator {
 }
 
 impl Panel {
+    /// Under what a failure of `attempt` is counted; `None` if it is not.
+    fn watch(&self, attempt: &Attempt) -> Option<(Arc<Throttle>, Case)> {
+        let throttle = self.throttle.as_ref()?;
+        Some((Arc::clone(throttle), throttle.case(attempt)?))
+    }
+
+    /// Who is asked about `attempt`; `None` if there is no such entrance.
+    fn chain(&self, attempt: &Attempt, entrance: Option<&str>) -> Option<Arc<Chain>> {
+        let (realm, service) = (attempt.identity.realm(), attempt.service.as_str());
+        let number = self.settings.number(entrance, realm, service)?;
+        self.chains.get(number).map(Arc::clone)
+    }
+
     fn new(
         backends: &[Arc<dyn Verify>],
         settings: &Settings,
         key: &Arc<TagKey>,
+        throttle: Option<Arc<Throttle>>,
     ) -> Result<Self, NoBackend> {
+        let chains = settings.chains().enumerate();
+        let chains = chains.map(|(number, names)| Chain::of(number, names, backends));
         Ok(Self {
-            chain: Chain::of(0, &settings.backends, backends)?,
-            default_realm: settings.default_realm.clone(),
-            floor: settings.floor,
+            chains: chains.collect::<Result<_, _>>()?,
+            settings: settings.clone(),
             cache: Cache::new(&settings.cache, key),
+            throttle: throttle
+                .filter(|throttle| throttle.fits(&settings.throttle))
+                .or_else(|| Throttle::new(&settings.throttle, key)),
         })
     }
 }

@@ -13,7 +13,7 @@ pub struct NoBackend(pub String);
 
 /// Backends in the order they are asked. May be empty: then nobody can tell.
 pub struct Chain {
-    /// Its number among the chains of an authenticator.
+    /// Its number among the chains of a configuration.
     pub(super) number: usize,
     pub(super) backends: Vec<Arc<dyn Verify>>,
 }
@@ -28,11 +28,7 @@ impl Chain {
         names: &[String],
         opened: &[Arc<dyn Verify>],
     ) -> Result<Arc<Self>, NoBackend> {
-        let pick = |name: &String| {
-            let found = opened.iter().find(|backend| backend.name() == name);
-            found.map(Arc::clone).ok_or_else(|| NoBackend(name.clone()))
-        };
-        let backends = names.iter().map(pick).collect::<Result<_, _>>()?;
+        let backends = names.iter().map(|name| pick(name, opened)).collect::<Result<_, _>>()?;
         Ok(Arc::new(Self { number, backends }))
     }
 
@@ -47,4 +43,9 @@ impl fmt::Debug for Chain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.backends.iter().map(|backend| backend.name())).finish()
     }
+}
+
+fn pick(name: &str, opened: &[Arc<dyn Verify>]) -> Result<Arc<dyn Verify>, NoBackend> {
+    let found = opened.iter().find(|backend| backend.name() == name);
+    found.map(Arc::clone).ok_or_else(|| NoBackend(name.to_owned()))
 }

@@ -6,10 +6,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use tokio::sync::OwnedSemaphorePermit;
+
 use super::authenticator::{Authentication, Outcome, Panel, Source};
 use super::cache::{Acceptance, Footing};
 use super::chain::Chain;
 use super::tag::Tag;
+use super::throttle::{Case, Delay, LONGEST, Throttle};
 use super::verdict::{Authenticated, Verdict};
 use super::verify::{Accepted, Answer, Attempt, Pending, Verification};
 use crate::base::{Reason, ReasonCode};
@@ -25,7 +28,9 @@ pub(super) struct Inquiry {
     /// The first outage, and whose it was.
     outage: Option<(Reason, &'static str)>,
     /// What an acceptance will be remembered under; `None` if nothing is.
-    login: Option<Tag>,
+    pub(super) login: Option<Tag>,
+    /// Where and under what a failure is counted; `None` if it is not.
+    pub(super) watch: Option<(Arc<Throttle>, Case)>,
     /// What the answers so far rest on, where they may be remembered.
     rests_on: Vec<Footing>,
 }
@@ -50,6 +55,8 @@ pub(super) struct Judged {
     outcome: Outcome,
     /// Time at which the outcome may be told; `None` is now.
     due: Option<Instant>,
+    /// Its place among the refusals that are delayed.
+    place: Option<OwnedSemaphorePermit>,
 }
 
 impl Inquiry {
@@ -58,7 +65,6 @@ impl Inquiry {
         panel: Arc<Panel>,
         chain: Arc<Chain>,
         attempt: Attempt,
-        login: Option<Tag>,
         started: Instant,
     ) -> Self {
         Self {
@@ -68,7 +74,8 @@ impl Inquiry {
             started,
             next: 0,
             outage: None,
-            login,
+            login: None,
+            watch: None,
             rests_on: Vec::new(),
         }
     }
@@ -138,11 +145,32 @@ impl Inquiry {
 
     fn judge(self, verdict: Verdict, by: &'static str) -> Judged {
         let elapsed = self.started.elapsed();
-        let is_early = matches!(verdict, Verdict::Rejected(_)) && elapsed < self.panel.floor;
-        let due = is_early.then(|| self.started + self.panel.floor);
+        let (length, place) = self.count(&verdict).map(|it| (it.length, it.place)).unzip();
+        // The delay runs from now on, but no peer is to give up before it ends.
+        let delayed = (elapsed + length.unwrap_or_default()).min(LONGEST.max(elapsed));
+        let told = self.panel.settings.floor.max(delayed);
+        let is_early = matches!(verdict, Verdict::Rejected(_)) && elapsed < told;
+        let due = is_early.then(|| self.started + told);
         let outcome =
             Outcome { verdict, by, elapsed, source: Source::Asked, chain: Some(self.chain) };
-        Judged { outcome, due }
+        Judged { outcome, due, place }
+    }
+}
+
+impl Inquiry {
+    /// Counts a failure, and gives the delay of its refusal; notes a success.
+    fn count(&self, verdict: &Verdict) -> Option<Delay> {
+        let (throttle, case) = self.watch.as_ref()?;
+        match verdict {
+            Verdict::Rejected(reason) if reason.code == ReasonCode::BadCredentials => {
+                throttle.failed(case, Instant::now())
+            }
+            Verdict::Accepted(_) => {
+                throttle.passed(case);
+                None
+            }
+            Verdict::Rejected(_) | Verdict::Unavailable(_) => None,
+        }
     }
 }
 
@@ -178,6 +206,7 @@ impl Judged {
         if let Some(due) = self.due {
             tokio::time::sleep_until(due.into()).await;
         }
+        drop(self.place);
         self.outcome
     }
 }

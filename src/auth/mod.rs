@@ -13,8 +13,10 @@ mod cache;
 mod chain;
 mod exchange;
 mod inquiry;
+mod route;
 mod settings;
 mod tag;
+mod throttle;
 mod verdict;
 mod verify;
 
@@ -24,8 +26,10 @@ pub use chain::{Chain, NoBackend};
 pub use exchange::{
     Conversation, Exchange, ExchangeContext, Mechanisms, Response, Step, StepResult,
 };
-pub use settings::Settings;
+pub use route::Route;
+pub use settings::{Entrance, Settings};
 pub use tag::TagKey;
+pub use throttle::ThrottleSettings;
 pub use verdict::{Authenticated, Verdict};
 pub use verify::{
     Accepted, Answer, Attempt, Grounds, Pending, RealmSource, Revision, Service, Verification,

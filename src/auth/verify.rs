@@ -104,6 +104,23 @@ pub enum Answer {
     Unavailable(Reason),
 }
 
+impl Answer {
+    /// The same without the words of a server that repeats `password` in them:
+    /// details go to the log.
+    #[must_use]
+    pub fn without(mut self, password: &Secret) -> Self {
+        if let Self::Rejected(reason) | Self::Unavailable(reason) = &mut self {
+            let words = reason.detail.as_bytes();
+            let length = password.expose().len().max(1);
+            if words.windows(length).any(|part| part == password.expose()) {
+                reason.detail =
+                    "the server repeats the password, so its words are not shown".into();
+            }
+        }
+        self
+    }
+}
+
 /// A future that owns what it needs.
 pub type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 

@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
 
+use crate::base::{Reason, ReasonCode};
+
 /// Lets `most` in at once, while at most `max_waiting` wait.
 pub(in crate::backend) struct Admission {
     permits: Semaphore,
@@ -24,6 +26,25 @@ pub(in crate::backend) enum Refusal {
     QueueFull(usize),
     /// The deadline came first; all of so many were busy.
     NoneFree(usize),
+}
+
+impl Refusal {
+    /// The outage that it is, of the backend whose section of the configuration is `section`.
+    pub(in crate::backend) fn reason(self, section: &str) -> Reason {
+        match self {
+            Self::QueueFull(waiting) => Reason::new(
+                ReasonCode::Busy,
+                format!("{waiting} logins wait for the server already: see {section}.max_waiting"),
+            ),
+            Self::NoneFree(most) => Reason::new(
+                ReasonCode::Timeout,
+                format!(
+                    "no connection became free in time, all {most} were busy: is the server slow? \
+                     See {section}.max_connections"
+                ),
+            ),
+        }
+    }
 }
 
 impl Admission {

@@ -6,11 +6,14 @@
 //! client; opened by `daemon`, and for its users the store by `cli`.
 
 mod admission;
+mod dial;
 mod hashing;
+pub mod httpform;
 pub mod kerberos5;
 pub mod ldap;
 pub mod pam;
 pub mod remote;
+pub mod rimap;
 pub mod sasldb;
 pub mod shadow;
 pub mod store;

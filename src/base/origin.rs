@@ -2,7 +2,7 @@
 //!
 //! For logs and PAM. Only the uid is vouched for, by the kernel.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 /// The far end of a request. Either part may be unknown: a saslauthd request
 /// of four fields names no client, and a TCP peer has no uid.
@@ -14,4 +14,19 @@ pub struct Origin {
     pub port: Option<u16>,
     /// Uid of the local process that asks (`SO_PEERCRED`).
     pub uid: Option<u32>,
+}
+
+impl Origin {
+    /// The least block of addresses that a single client holds, as its first
+    /// address: one IPv4 address, or an IPv6 /64, so that a client cannot
+    /// multiply itself through its own network. IPv4 in IPv6 is IPv4.
+    #[must_use]
+    pub fn block(address: IpAddr) -> IpAddr {
+        match address.to_canonical() {
+            IpAddr::V4(address) => IpAddr::V4(address),
+            IpAddr::V6(address) => {
+                IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)))
+            }
+        }
+    }
 }

@@ -24,6 +24,10 @@ impl<'a> From<&'a str> for Printable<'a> {
 impl fmt::Display for Printable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = &self.0[..self.0.len().min(Self::MAX_BYTES)];
+        // Nearly all names, and each login has several.
+        if shown.len() == self.0.len() && shown.iter().all(is_plain) {
+            return std::str::from_utf8(shown).map_or(Err(fmt::Error), |text| f.write_str(text));
+        }
         for chunk in shown.utf8_chunks() {
             for c in chunk.valid().chars() {
                 write_char(f, c)?;
@@ -37,6 +41,11 @@ impl fmt::Display for Printable<'_> {
         }
         Ok(())
     }
+}
+
+/// ASCII that stands for itself.
+fn is_plain(byte: &u8) -> bool {
+    matches!(byte, b' '..=b'~') && !matches!(byte, b'[' | b']' | b'"' | b'\\')
 }
 
 fn write_char(f: &mut fmt::Formatter<'_>, c: char) -> fmt::Result {

@@ -22,6 +22,10 @@ pub enum ReasonCode {
     AccessDenied,
     /// The service name is not on the allow-list.
     ServiceNotAllowed,
+    /// Too many failed logins: nobody was asked.
+    Throttled,
+    /// The local process may not ask at this socket (`allowed_users`).
+    PeerNotAllowed,
     /// No login name was sent.
     EmptyLogin,
     /// No password was sent.
@@ -57,6 +61,8 @@ impl ReasonCode {
             Self::PasswordExpired => "password-expired",
             Self::AccessDenied => "access-denied",
             Self::ServiceNotAllowed => "service-not-allowed",
+            Self::Throttled => "throttled",
+            Self::PeerNotAllowed => "peer-not-allowed",
             Self::EmptyLogin => "empty-login",
             Self::EmptyPassword => "empty-password",
             Self::Malformed => "malformed",

@@ -96,6 +96,8 @@ pub(super) fn serve(
     let prepared = authd::prepare(settings, &mut inherited).map_err(Failure::Start)?;
     // After them too: a change of the uid makes the process dumpable again.
     keep_memory_private();
+    // Outlives the runtime: the last lines are written when its tasks have ended.
+    let _log = log::in_background().map_err(Failure::Runtime)?;
     let runtime = runtime().map_err(Failure::Runtime)?;
     runtime.block_on(authd::run(settings, prepared, file, read, ready)).map_err(Failure::Start)
 }

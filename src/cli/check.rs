@@ -52,7 +52,13 @@ fn without_file(args: &Args, path: &Path, config: &Config) -> ExitCode {
 }
 
 fn good(args: &Args, path: &Path, file: &Inspected) -> ExitCode {
-    let warnings = file.problems(check_host::warnings(file));
+    let notes = match ldap_notes(&file.config) {
+        Ok(notes) => notes,
+        Err(problems) => return bad(args, problems.path(), &problems),
+    };
+    let mut found = check_host::warnings(file);
+    found.extend(notes.into_iter().map(|note| file.warning("ldap.config", note, "read from here")));
+    let warnings = file.problems(found);
     if args.json {
         show_json(&lines(&warnings));
         return ExitCode::SUCCESS;
@@ -66,6 +72,14 @@ fn good(args: &Args, path: &Path, file: &Inspected) -> ExitCode {
     text.push_str(&services(&file.config, &warned));
     show(&text);
     ExitCode::SUCCESS
+}
+
+/// What there is to say about the original's file that `ldap.config` names, if authd will read it.
+fn ldap_notes(config: &Config) -> Result<Vec<String>, Problems> {
+    if !config.auth.backends.iter().any(|name| name == "ldap") {
+        return Ok(Vec::new());
+    }
+    config::ldap_settings(&config.ldap).map(|settings| settings.notes)
 }
 
 fn bad(args: &Args, path: &Path, problems: &Problems) -> ExitCode {

@@ -59,7 +59,7 @@ fn services(file: &Inspected) -> Option<Problem> {
 fn password_store(file: &Inspected) -> Option<Problem> {
     let key = "store.path";
     let path = &file.config.store.path;
-    if !file.config.auth.backends.iter().any(|name| name == "store") {
+    if !file.config.auth.asks("store") {
         return None;
     }
     match store::inspect(path, service_uid(file, path)) {
@@ -78,7 +78,7 @@ fn password_store(file: &Inspected) -> Option<Problem> {
 }
 
 fn sasldb(file: &Inspected) -> Option<Problem> {
-    if !file.config.auth.backends.iter().any(|name| name == "sasldb") {
+    if !file.config.auth.asks("sasldb") {
         return None;
     }
     let error = sasldb::read_file(&file.config.sasldb.present_path()).err()?;
@@ -133,7 +133,7 @@ fn accounts(file: &Inspected) -> Vec<Problem> {
 }
 
 fn unused(file: &Inspected) -> Option<Problem> {
-    if file.config.auth.backends.iter().any(|name| name == "pam") || !file.sets_any_of("pam") {
+    if file.config.auth.asks("pam") || !file.sets_any_of("pam") {
         return None;
     }
     let title = "[pam] has no effect: \"pam\" is not among the backends".to_owned();

@@ -40,7 +40,7 @@ struct Given {
     #[arg(long, default_value_t = 30_000, requires = "inherited", value_name = "MS")]
     timeout_ms: u64,
     /// Worker processes at most.
-    #[arg(long, default_value_t = 32, requires = "inherited", value_name = "N")]
+    #[arg(long, default_value_t = 96, requires = "inherited", value_name = "N")]
     max_workers: usize,
     /// A worker without work ends after this many milliseconds.
     #[arg(long, default_value_t = 60_000, requires = "inherited", value_name = "MS")]

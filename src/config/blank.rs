@@ -22,15 +22,29 @@ pub(super) fn config(fqdn: &str) -> Config {
         gate_user: None,
         auth: auth::Settings {
             backends: Vec::new(),
+            routes: Vec::new(),
+            entrances: Vec::new(),
             default_realm: fqdn.to_owned(),
             floor: Duration::ZERO,
             cache: auth::CacheSettings { enabled: true, size: 0, ttl: Duration::ZERO },
+            throttle: auth::ThrottleSettings {
+                enabled: false,
+                delay: Duration::ZERO,
+                limit: 0,
+                login_limit: 0,
+                half_life: Duration::ZERO,
+                size: 0,
+                max_delayed: 0,
+                exempt: Vec::new(),
+            },
         },
         saslauthd: saslauthd(),
         pam: pam(),
         shadow: backend::shadow::Settings { threads: 0, max_waiting: 0, timeout: Duration::ZERO },
         ldap: ldap(),
         kerberos5: kerberos5(),
+        rimap: rimap(),
+        httpform: httpform(),
         store: backend::store::Settings {
             path: PathBuf::new(),
             memory_kib: 0,
@@ -55,6 +69,8 @@ fn saslauthd() -> server::saslauthd::Settings {
         socket_mode: 0,
         socket_owner: None,
         directory_mode: 0,
+        allowed_users: Vec::new(),
+        listeners: Vec::new(),
         max_connections: 0,
         max_connections_per_uid: 0,
         request_timeout: Duration::ZERO,
@@ -87,6 +103,33 @@ fn kerberos5() -> backend::kerberos5::Settings {
         threads: 7,
         max_waiting: 0,
         timeout: Duration::ZERO,
+    }
+}
+
+fn rimap() -> backend::rimap::Settings {
+    backend::rimap::Settings {
+        host: String::new(),
+        port: None,
+        security: backend::rimap::Security::Starttls,
+        is_clear_allowed: true,
+        ca_file: None,
+        server_name: None,
+        user: backend::pam::UserForm::Full,
+        timeout: Duration::ZERO,
+        max_connections: 0,
+        max_waiting: 0,
+    }
+}
+
+fn httpform() -> backend::httpform::Settings {
+    backend::httpform::Settings {
+        config: None,
+        target: None,
+        form: backend::httpform::Template::blank(),
+        ca_file: None,
+        timeout: Duration::ZERO,
+        max_connections: 0,
+        max_waiting: 0,
     }
 }
 

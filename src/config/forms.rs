@@ -8,6 +8,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
+use ipnet::IpNet;
+
 /// How a text must look.
 pub struct TextForm {
     /// One word for the manual: `path`, `mode`.
@@ -47,6 +49,14 @@ pub(super) const OWNER: TextForm = TextForm {
 };
 pub(super) const ACCOUNT: TextForm =
     TextForm { name: "account", expected: "the name of an account, or \"\" for none" };
+pub(super) const LISTENER_NAME: TextForm = TextForm {
+    name: "name",
+    expected: "lower-case letters, digits and hyphens, 1 to 64, such as \"imap\"",
+};
+/// Of a list, to be read behind "expected a list of".
+pub(super) const ACCOUNTS: &str = "accounts, by name or number";
+/// Of a list, to be read behind "expected a list of".
+pub(super) const NETWORKS: &str = "networks such as \"192.0.2.0/24\", or addresses";
 pub(super) const REALM: TextForm = TextForm {
     name: "realm",
     expected: "a realm such as \"example.org\", or \"\" for the name of this host",
@@ -72,6 +82,10 @@ pub(super) const SERVER_NAME: TextForm = TextForm {
 pub(super) const ADDRESS: TextForm = TextForm {
     name: "host and port",
     expected: "\"host:port\", \"192.0.2.1:port\" or \"[2001:db8::1]:port\"",
+};
+pub(super) const SERVER: TextForm = TextForm {
+    name: "host and port",
+    expected: "\"host\", \"host:port\", \"[2001:db8::1]:port\", or \"\" for none",
 };
 pub(super) const LISTEN: TextForm = TextForm {
     name: "address and port",
@@ -159,6 +173,26 @@ pub(super) fn account(text: &str) -> Parsed<Option<String>> {
     Ok(Some(text.to_owned()))
 }
 
+/// A name that fits `FileDescriptorName=` of systemd behind `saslauthd-`.
+pub(super) fn listener_name(text: &str) -> Parsed<String> {
+    if !(1..=64).contains(&text.len()) {
+        return Err(format!("it has {} bytes", text.len()));
+    }
+    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    match text.chars().find(|c| !is_plain(*c)) {
+        Some(odd) => Err(format!("{odd:?} cannot be in it")),
+        None => Ok(text.to_owned()),
+    }
+}
+
+/// The name or number of an account.
+pub(super) fn some_account(text: &str) -> Parsed<()> {
+    match account(text)? {
+        Some(_) => Ok(()),
+        None => Err("the name is missing".to_owned()),
+    }
+}
+
 /// The rule of useradd(8), with the dot and the capital letters that directories have.
 fn check_account(name: &str) -> Parsed<()> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
@@ -203,6 +237,31 @@ pub(super) fn kerberos_service(text: &str) -> Parsed<String> {
     match text.chars().find(|c| !c.is_ascii_alphanumeric() && !"-_".contains(*c)) {
         Some(odd) => Err(format!("{odd:?} cannot be in the name of a service")),
         None => Ok(text.to_owned()),
+    }
+}
+
+/// A network in CIDR notation, or a single address.
+pub(super) fn network(text: &str) -> Parsed<IpNet> {
+    let alone = |text: &str| text.parse::<IpAddr>().map(IpNet::from);
+    let network: IpNet = text
+        .parse()
+        .or_else(|_| alone(text))
+        .map_err(|_| "it is neither a network nor an address".to_owned())?;
+    if network.trunc() == network {
+        return Ok(network);
+    }
+    Err(format!("it has bits behind its prefix: the network is {}", network.trunc()))
+}
+
+/// A realm, or `*.` and one for all below it; lower case.
+pub(super) fn realm_pattern(text: &str) -> Parsed<String> {
+    let name = text.strip_prefix("*.").unwrap_or(text);
+    if name.contains('*') {
+        return Err("a star stands in front only, as \"*.\"".to_owned());
+    }
+    match realm(name)? {
+        Some(_) => Ok(text.to_ascii_lowercase()),
+        None => Err("the realm is missing".to_owned()),
     }
 }
 
@@ -264,6 +323,23 @@ pub(super) fn split_address(text: &str) -> Parsed<(&str, u16)> {
     }
 }
 
+/// A host without brackets, and its port if it has one; an empty host for the empty text.
+pub(super) fn server(text: &str) -> Parsed<(String, Option<u16>)> {
+    let is_bare = !text.contains(':') || text.ends_with(']');
+    let (host, port) = match is_bare {
+        true => split_address(&format!("{text}:1")).map(|(host, _)| (host.to_owned(), None)),
+        false => split_address(text).map(|(host, port)| (host.to_owned(), Some(port))),
+    }
+    .or_else(|problem| if text.is_empty() { Ok((String::new(), None)) } else { Err(problem) })?;
+    if port == Some(0) {
+        return Err("port 0 cannot be connected to".to_owned());
+    }
+    if !host.is_empty() && host.parse::<IpAddr>().is_err() {
+        check_host(&host)?;
+    }
+    Ok((host.to_ascii_lowercase(), port))
+}
+
 /// An IP address and a port; port 0 lets the kernel choose one.
 pub(super) fn listen(text: &str) -> Parsed<SocketAddr> {
     if let Ok(address) = text.parse() {
@@ -318,6 +394,16 @@ mod tests {
         }
         assert_eq!(account("saslgate"), Ok(Some("saslgate".to_owned())));
         assert!(account("a:b").is_err());
+        assert!(some_account("postfix").is_ok() && some_account("89").is_ok());
+        assert!(some_account("").is_err());
+    }
+
+    #[test]
+    fn listeners_have_names_that_systemd_takes() {
+        assert_eq!(listener_name("imap-2"), Ok("imap-2".to_owned()));
+        for text in ["", "a:b", "A", "a b", "a_b", "\u{e4}", &"x".repeat(65)] {
+            assert!(listener_name(text).is_err(), "{text:?}");
+        }
     }
 
     #[test]
@@ -330,6 +416,12 @@ mod tests {
         assert_eq!(realm("Example.ORG"), Ok(Some("example.org".to_owned())));
         for text in ["a@b", "a b", "a\n", &"x".repeat(257)] {
             assert!(realm(text).is_err(), "{text:?}");
+            assert!(realm_pattern(text).is_err(), "{text:?}");
+        }
+        assert_eq!(realm_pattern("*.Example.ORG"), Ok("*.example.org".to_owned()));
+        assert_eq!(realm_pattern("EX.org"), Ok("ex.org".to_owned()));
+        for text in ["", "*", "*.", "a.*", "*.*.org", "*org"] {
+            assert!(realm_pattern(text).is_err(), "{text:?}");
         }
     }
 
@@ -357,6 +449,29 @@ mod tests {
             assert!(address(text).is_err(), "{text:?}");
         }
         assert_eq!(split_address("[::1]:25"), Ok(("::1", 25)));
+    }
+
+    #[test]
+    fn servers_have_a_host_and_perhaps_a_port() {
+        let pair = |host: &str, port| Ok((host.to_owned(), port));
+        assert_eq!(server(""), pair("", None));
+        assert_eq!(server("Imap.Example.org"), pair("imap.example.org", None));
+        assert_eq!(server("localhost:1143"), pair("localhost", Some(1143)));
+        assert_eq!(server("[::1]"), pair("::1", None));
+        assert_eq!(server("[::1]:993"), pair("::1", Some(993)));
+        for text in [":", ":143", "::1", "host:", "host:0", "host/143", "a b", "[host]", "[::1"] {
+            assert!(server(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn networks_have_no_bits_behind_their_prefix() {
+        for text in ["192.0.2.0/24", "192.0.2.7", "2001:db8::/32", "::1", "0.0.0.0/0"] {
+            assert!(network(text).is_ok(), "{text:?}");
+        }
+        for text in ["", "192.0.2.7/24", "2001:db8::1/32", "192.0.2.0/33", "host", "10.0.0/8"] {
+            assert!(network(text).is_err(), "{text:?}");
+        }
     }
 
     #[test]

@@ -4,10 +4,10 @@
 //! key counts, as there. Its keys about Kerberos 4 names are refused: they
 //! change who is asked about. Called when authd opens the backend.
 
+use super::file;
 use super::forms::{self, Parsed};
 use super::problem::{Problem, Problems};
 use super::saslauthd_conf::{Entry, SaslauthdConf};
-use super::file;
 use crate::backend::kerberos5::Settings;
 
 /// The settings: `native`, with what its `original` says instead.

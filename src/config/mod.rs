@@ -13,9 +13,10 @@
 mod blank;
 mod file;
 mod forms;
+pub mod httpform_conf;
+mod kerberos5_file;
 pub mod keys;
 mod kind;
-mod kerberos5_file;
 mod ldap_file;
 mod ldap_rules;
 pub mod manual;
@@ -57,6 +58,10 @@ pub struct Config {
     pub pam: backend::pam::Settings,
     /// `[shadow]`
     pub shadow: backend::shadow::Settings,
+    /// `[rimap]`
+    pub rimap: backend::rimap::Settings,
+    /// `[httpform]`
+    pub httpform: backend::httpform::Settings,
     /// `[ldap]`; what its `config` names is read by [`ldap_settings`].
     pub ldap: backend::ldap::Settings,
     /// `[kerberos5]`; what its `config` names is read by [`kerberos5_settings`].

@@ -97,6 +97,7 @@ impl Reading {
         (repeated.clear)(&mut self.config);
         for (index, entry) in entries.iter().enumerate() {
             (repeated.begin)(&mut self.config);
+            section.keys.iter().for_each(|key| apply_default(key, &mut self.config));
             let DeValue::Table(table) = entry.get_ref() else {
                 self.problems.push(wrong_form(section, entry.span(), entry.get_ref()));
                 continue;

@@ -3,6 +3,9 @@
 //! Called by `reader` when every value has been read on its own. Each rule
 //! speaks up only about values that stand in the file and were good by themselves.
 
+mod authd;
+mod servers;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
@@ -23,6 +26,11 @@ pub(super) fn check(reading: &mut Reading) {
         verification_needs_tls,
         paths_apart,
         memory_for_lanes,
+        authd::routes_choose,
+        authd::listeners_apart,
+        servers::passwords_stay_private,
+        servers::certificates_need_tls,
+        servers::one_source_of_the_form,
         ldap_rules::check,
     ];
     for rule in rules {
@@ -145,7 +153,11 @@ fn reaches(host: &str, address: SocketAddr) -> bool {
 /// localhost are not looked up.
 #[must_use]
 pub fn is_local(address: &str) -> bool {
-    split_address(address).is_ok_and(|(host, _)| is_loopback(host) || is_unspecified(host))
+    split_address(address).is_ok_and(|(host, _)| is_local_host(host))
+}
+
+fn is_local_host(host: &str) -> bool {
+    is_loopback(host) || is_unspecified(host)
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -185,7 +197,12 @@ fn verification_needs_tls(reading: &Reading) -> Vec<Problem> {
         ("gate.backend.ca_file", backend.ca_file.is_some()),
         ("gate.backend.server_name", backend.server_name.is_some()),
     ];
-    set.into_iter()
+    without_effect(reading, set, "set `tls = \"starttls\"` in [[gate.backend]], or remove this")
+}
+
+/// A problem for each of the keys that is set.
+fn without_effect(reading: &Reading, keys: [(&'static str, bool); 2], help: &str) -> Vec<Problem> {
+    keys.into_iter()
         .filter(|(_, is_set)| *is_set)
         .filter_map(|(path, _)| {
             let span = reading.site(path, 0)?;
@@ -193,7 +210,7 @@ fn verification_needs_tls(reading: &Reading) -> Vec<Problem> {
                 Problem::error(format!("`{path}` has no effect without TLS"))
                     .about(path)
                     .at(span, "there is no certificate to verify")
-                    .help("set `tls = \"starttls\"` in [[gate.backend]], or remove this"),
+                    .help(help),
             )
         })
         .collect()

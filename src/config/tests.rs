@@ -23,6 +23,7 @@ const OTHER_VALUES: &[(&str, &str)] = &[
     ("authd.socket_mode", "[authd]\nsocket_mode = \"0600\""),
     ("authd.socket_owner", "[authd]\nsocket_owner = \":mail\""),
     ("authd.directory_mode", "[authd]\ndirectory_mode = \"0710\""),
+    ("authd.allowed_users", "[authd]\nallowed_users = [\"mail\"]"),
     ("authd.max_connections", "[authd]\nmax_connections = 7"),
     ("authd.max_connections_per_uid", "[authd]\nmax_connections_per_uid = 7"),
     ("authd.request_timeout", "[authd]\nrequest_timeout = \"7s\""),
@@ -30,10 +31,43 @@ const OTHER_VALUES: &[(&str, &str)] = &[
     ("authd.default_realm", "[authd]\ndefault_realm = \"other.test\""),
     ("authd.floor", "[authd]\nfloor = \"7ms\""),
     ("authd.user", "[authd]\nuser = \"saslgate\""),
+    ("authd.route.realm", "[[authd.route]]\nrealm = [\"x\"]\nbackends = [\"pam\"]"),
+    ("authd.route.service", "[[authd.route]]\nservice = [\"x\"]\nbackends = [\"pam\"]"),
+    ("authd.route.backends", "[[authd.route]]\nservice = [\"x\"]\nbackends = [\"store\"]"),
+    ("authd.listener.name", "[[authd.listener]]\nname = \"y\"\nsocket = \"/x/l\""),
+    ("authd.listener.socket", "[[authd.listener]]\nname = \"x\"\nsocket = \"/x/l\""),
+    (
+        "authd.listener.socket_mode",
+        "[[authd.listener]]\nname = \"x\"\nsocket = \"/x/l\"\nsocket_mode = \"0600\"",
+    ),
+    (
+        "authd.listener.socket_owner",
+        "[[authd.listener]]\nname = \"x\"\nsocket = \"/x/l\"\nsocket_owner = \":mail\"",
+    ),
+    (
+        "authd.listener.directory_mode",
+        "[[authd.listener]]\nname = \"x\"\nsocket = \"/x/l\"\ndirectory_mode = \"0710\"",
+    ),
+    (
+        "authd.listener.allowed_users",
+        "[[authd.listener]]\nname = \"x\"\nsocket = \"/x/l\"\nallowed_users = [\"mail\"]",
+    ),
+    (
+        "authd.listener.backends",
+        "[[authd.listener]]\nname = \"x\"\nsocket = \"/x/l\"\nbackends = [\"store\"]",
+    ),
     ("authd.watch_config", "[authd]\nwatch_config = false"),
     ("cache.enabled", "[cache]\nenabled = true"),
     ("cache.size", "[cache]\nsize = 7"),
     ("cache.ttl", "[cache]\nttl = \"7s\""),
+    ("throttle.enabled", "[throttle]\nenabled = false"),
+    ("throttle.delay", "[throttle]\ndelay = \"7ms\""),
+    ("throttle.limit", "[throttle]\nlimit = 7"),
+    ("throttle.login_limit", "[throttle]\nlogin_limit = 7"),
+    ("throttle.half_life", "[throttle]\nhalf_life = \"7s\""),
+    ("throttle.size", "[throttle]\nsize = 777"),
+    ("throttle.max_delayed", "[throttle]\nmax_delayed = 7"),
+    ("throttle.exempt", "[throttle]\nexempt = [\"192.0.2.0/24\"]"),
     ("pam.socket", "[pam]\nsocket = \"/x/pam\""),
     ("pam.services", "[pam]\nservices = [\"x\"]"),
     ("pam.user", "[pam]\nuser = \"full\""),
@@ -66,6 +100,22 @@ const OTHER_VALUES: &[(&str, &str)] = &[
     ("kerberos5.threads", "[kerberos5]\nthreads = 7"),
     ("kerberos5.max_waiting", "[kerberos5]\nmax_waiting = 7"),
     ("kerberos5.timeout", "[kerberos5]\ntimeout = \"7s\""),
+    ("rimap.server", "[rimap]\nserver = \"localhost\""),
+    ("rimap.tls", "[rimap]\ntls = \"starttls\""),
+    ("rimap.allow_clear_text", "[rimap]\nallow_clear_text = true"),
+    ("rimap.ca_file", "[rimap]\ntls = \"implicit\"\nca_file = \"/x\""),
+    ("rimap.server_name", "[rimap]\ntls = \"implicit\"\nserver_name = \"x.test\""),
+    ("rimap.user", "[rimap]\nuser = \"full\""),
+    ("rimap.timeout", "[rimap]\ntimeout = \"7s\""),
+    ("rimap.max_connections", "[rimap]\nmax_connections = 7"),
+    ("rimap.max_waiting", "[rimap]\nmax_waiting = 7"),
+    ("httpform.config", "[httpform]\nconfig = \"/x\""),
+    ("httpform.url", "[httpform]\nurl = \"https://x.test/\""),
+    ("httpform.form", "[httpform]\nform = \"%u %p\""),
+    ("httpform.ca_file", "[httpform]\nca_file = \"/x\""),
+    ("httpform.timeout", "[httpform]\ntimeout = \"7s\""),
+    ("httpform.max_connections", "[httpform]\nmax_connections = 7"),
+    ("httpform.max_waiting", "[httpform]\nmax_waiting = 7"),
     ("ldap.config", "[ldap]\nconfig = \"/x\""),
     ("ldap.servers", "[ldap]\nservers = [\"ldaps://x\"]"),
     ("ldap.start_tls", "[ldap]\nstart_tls = \"never\""),
@@ -210,6 +260,8 @@ fn the_defaults_are_those_promised() {
     assert_eq!(config.auth.default_realm, HOST);
     assert_eq!(config.auth.floor, Duration::from_millis(100));
     assert_eq!((config.auth.cache.enabled, config.auth.cache.size), (false, 100_000));
+    let throttle = &config.auth.throttle;
+    assert_eq!((throttle.enabled, throttle.limit, throttle.login_limit), (true, 20, 100));
     assert_eq!(config.auth.cache.ttl, Duration::from_secs(600));
     assert_eq!(config.saslauthd.socket, PathBuf::from("/run/saslauthd/mux"));
     assert_eq!((config.saslauthd.socket_mode, config.saslauthd.directory_mode), (0o777, 0o755));

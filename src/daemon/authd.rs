@@ -4,6 +4,7 @@
 //! is the service: signals, reload, the service manager. [`start`] is authd as
 //! tasks of the running runtime, for `saslgate try` and tests.
 
+mod doors;
 mod panel;
 
 use std::path::Path;
@@ -14,28 +15,28 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use zeroize::Zeroizing;
 
+use self::doors::{Door, SOCKET_NAME};
 use self::panel::{Panel, Respawn};
 use super::service;
 use super::signals::Signals;
 use crate::auth::{Authenticator, NoBackend, TagKey};
+use crate::backend::httpform::HttpFormError;
 use crate::backend::kerberos5::KerberosError;
 use crate::backend::ldap::LdapError;
 use crate::backend::pam::{Helper, HelperError};
+use crate::backend::rimap::RimapError;
 use crate::backend::shadow::AccountsError;
 use crate::backend::store::StoreError;
 use crate::config::{Config, Problems};
-use crate::listen::{ListenError, UnixSocket, UnixSocketOptions};
+use crate::listen::ListenError;
 use crate::ops::systemd::InheritedSockets;
-use crate::server::saslauthd::Server;
+use crate::server::saslauthd::{Guests, Server};
 use crate::sys::limits;
 use crate::sys::privileges::{self, DropError};
 use crate::sys::users::{self, Account, UserError};
 
 /// Requests that are still open this long after a stop are cut off.
 const DRAIN: Duration = Duration::from_secs(30);
-
-/// Name of our socket among several inherited ones (`FileDescriptorName=`).
-const SOCKET_NAME: &str = "saslauthd";
 
 /// Why authd cannot start or reload.
 #[derive(Debug, thiserror::Error)]
@@ -58,17 +59,20 @@ pub enum StartError {
     /// The accounts of this host.
     #[error(transparent)]
     Accounts(#[from] AccountsError),
+    /// The IMAP server.
+    #[error(transparent)]
+    Rimap(#[from] RimapError),
+    /// The web application.
+    #[error(transparent)]
+    HttpForm(#[from] HttpFormError),
     /// The directory.
     #[error(transparent)]
     Ldap(#[from] LdapError),
     /// The Kerberos backend.
     #[error(transparent)]
     Kerberos(#[from] KerberosError),
-    /// `kerberos5.config`.
-    #[error("the file that kerberos5.config names cannot be used:\n{0}")]
-    KerberosConf(Problems),
-    /// `ldap.config`.
-    #[error("the file that ldap.config names cannot be used:\n{0}")]
+    /// `ldap.config`, `httpform.config` or `kerberos5.config`.
+    #[error("the file of the original saslauthd cannot be used:\n{0}")]
     SaslauthdConf(Problems),
     /// The PAM helper.
     #[error(transparent)]
@@ -88,6 +92,14 @@ pub enum StartError {
     /// A backend that this program does not have.
     #[error("there is no backend \"{0}\"")]
     NoBackend(String),
+    /// `allowed_users` of a socket.
+    #[error("{key}: {source}")]
+    Guest {
+        /// The key.
+        key: String,
+        /// What is wrong with it.
+        source: UserError,
+    },
     /// `authd.user`.
     #[error("authd.user: {0}")]
     Account(#[from] UserError),
@@ -99,30 +111,26 @@ pub enum StartError {
     Signals(std::io::Error),
 }
 
-/// What had to be had before root was given up: a bound socket, a running helper.
+/// What had to be had before root was given up: bound sockets, a running helper.
 pub struct Prepared {
-    socket: UnixSocket,
+    doors: Vec<Door>,
     helper: Option<Helper>,
     respawn: Respawn,
 }
 
-/// Binds the socket, or takes the inherited one, starts `saslgate-pam` where
+/// Binds the sockets, or takes the inherited ones, starts `saslgate-pam` where
 /// it is wanted, and then becomes the account of the configuration, if we are
 /// root and it names one. Call it before the process has threads.
 ///
 /// # Errors
 /// [`StartError`].
 pub fn prepare(config: &Config, inherited: &mut InheritedSockets) -> Result<Prepared, StartError> {
-    let socket = match inherited.take_unix(SOCKET_NAME).map_err(StartError::Inherited)? {
-        Some(listener) => UnixSocket::inherited(listener).map_err(StartError::Inherited)?,
-        None if inherited.count() > 0 => return Err(StartError::NoneInherited(inherited.count())),
-        None => bind(config)?,
-    };
+    let doors = doors::open(config, inherited)?;
     let account = account(config)?;
     let helper = panel::spawn_helper(config, account.as_ref().map(|account| account.uid.as_raw()))?;
     // The helper keeps the usual limit: modules may use select(2).
     let open_files = limits::raise_open_files();
-    warn_about(open_files, config.saslauthd.max_connections);
+    warn_about(open_files, config.saslauthd.max_connections * doors.len());
     let respawn = match &account {
         Some(account) => {
             privileges::become_account(account)?;
@@ -130,7 +138,7 @@ pub fn prepare(config: &Config, inherited: &mut InheritedSockets) -> Result<Prep
         }
         None => Respawn::Possible,
     };
-    Ok(Prepared { socket, helper, respawn })
+    Ok(Prepared { doors, helper, respawn })
 }
 
 /// Whom to become; `None` is to stay who we are.
@@ -146,22 +154,12 @@ fn account(config: &Config) -> Result<Option<Account>, StartError> {
     Ok(None)
 }
 
-fn bind(config: &Config) -> Result<UnixSocket, StartError> {
-    let settings = &config.saslauthd;
-    let options = UnixSocketOptions {
-        mode: settings.socket_mode,
-        owner: settings.socket_owner.clone(),
-        directory_mode: settings.directory_mode,
-    };
-    Ok(UnixSocket::bind(&settings.socket, &options)?)
-}
-
 fn warn_about(open_files: Option<u64>, connections: usize) {
     // Beside connections: the store, workers, logs.
     const OTHERS: u64 = 128;
     if open_files.is_some_and(|limit| limit < connections as u64 + OTHERS) {
         tracing::warn!(
-            "authd.max_connections is {connections}, more than the limit on open files allows: raise LimitNOFILE"
+            "authd.max_connections of all sockets is {connections}, more than the limit on open files allows: raise LimitNOFILE"
         );
     }
 }
@@ -174,8 +172,9 @@ fn draw_key() -> Result<TagKey, StartError> {
 
 /// An authd at work.
 pub struct Running {
-    place: String,
-    server: Arc<Server>,
+    /// The default socket first.
+    places: Vec<String>,
+    servers: Vec<Arc<Server>>,
     authenticator: Arc<Authenticator>,
     respawn: Respawn,
     state: Mutex<State>,
@@ -192,10 +191,10 @@ struct State {
 ///
 /// # Errors
 /// [`StartError`]; then nothing is left behind.
-pub fn start(config: &Config, stop: CancellationToken) -> Result<Running, StartError> {
-    let socket = bind(config)?;
+pub fn start(config: &Config, stop: &CancellationToken) -> Result<Running, StartError> {
+    let doors = doors::bind(config)?;
     let helper = panel::spawn_helper(config, None)?;
-    serve(config, Prepared { socket, helper, respawn: Respawn::Possible }, stop)
+    serve(config, Prepared { doors, helper, respawn: Respawn::Possible }, stop)
 }
 
 /// Opens the backends and serves on what was prepared, as tasks.
@@ -205,43 +204,53 @@ pub fn start(config: &Config, stop: CancellationToken) -> Result<Running, StartE
 pub fn serve(
     config: &Config,
     prepared: Prepared,
-    stop: CancellationToken,
+    stop: &CancellationToken,
 ) -> Result<Running, StartError> {
-    let Prepared { socket, helper, respawn } = prepared;
+    let Prepared { doors, helper, respawn } = prepared;
     let panel = Panel::open(config, helper)?;
     let authenticator = Authenticator::new(&panel.backends(), &config.auth, draw_key()?)?;
-    let server = Server::new(&config.saslauthd, Arc::clone(&authenticator));
-    let (tasks, place) = (TaskTracker::new(), socket.place());
-    let accepting = Arc::clone(&server).serve(socket, stop.clone(), tasks.clone());
-    tasks.spawn(async move {
-        if let Err(error) = accepting.await {
-            // Nothing can be served any more: better to end and be restarted.
-            tracing::error!("the saslauthd socket cannot be watched: {error}");
-            stop.cancel();
-        }
-    });
+    let (tasks, mut places, mut servers) = (TaskTracker::new(), Vec::new(), Vec::new());
+    for Door { name, socket, guests } in doors {
+        places.push(socket.place());
+        let server = Server::new(&config.saslauthd, name, guests, Arc::clone(&authenticator));
+        servers.push(Arc::clone(&server));
+        let accepting = server.serve(socket, stop.clone(), tasks.clone());
+        let stop = stop.clone();
+        tasks.spawn(async move {
+            if let Err(error) = accepting.await {
+                // Nothing can be served any more: better to end and be restarted.
+                tracing::error!("a saslauthd socket cannot be watched: {error}");
+                stop.cancel();
+            }
+        });
+    }
     let state = Mutex::new(State { config: config.clone(), panel });
-    Ok(Running { place, server, authenticator, respawn, state, tasks })
+    Ok(Running { places, servers, authenticator, respawn, state, tasks })
 }
 
 impl Running {
-    /// Where it listens, for people.
+    /// Where it listens, for people; the default socket first.
     #[must_use]
-    pub fn place(&self) -> &str {
-        &self.place
+    pub fn places(&self) -> &[String] {
+        &self.places
     }
 
-    /// Takes over what `config` changes: backends, their settings, floor, default realm, request
-    /// timeout, reply to an outage. Gives the names of changed keys that need a restart.
+    /// Takes over what `config` changes: backends, their settings, routes, cache, floor, default
+    /// realm, request timeout, reply to an outage, who may ask. Gives the names of changed keys that need a restart.
     /// Requests under way end with what they began with.
     ///
     /// # Errors
     /// [`StartError`]: nothing was changed.
     pub fn reload(&self, config: &Config) -> Result<Vec<&'static str>, StartError> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let guests = |server: &Arc<Server>| doors::guests(config, server.name());
+        let guests = self.servers.iter().map(guests).collect::<Result<Vec<_>, _>>()?;
         let panel = state.panel.reopen(config, self.respawn)?;
         self.authenticator.replace(&panel.backends(), &config.auth)?;
-        self.server.reconfigure(&config.saslauthd);
+        for (server, guests) in self.servers.iter().zip(guests) {
+            // One that is gone from the file answers that nobody can be asked.
+            server.reconfigure(&config.saslauthd, guests.unwrap_or(Guests::Everybody));
+        }
         let kept = needs_restart(&state.config, config);
         // What needs a restart keeps being compared with what is in force.
         let in_force = std::mem::replace(&mut state.config, config.clone());
@@ -274,6 +283,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("authd.socket_mode", was.socket_mode != is.socket_mode),
         ("authd.socket_owner", was.socket_owner != is.socket_owner),
         ("authd.directory_mode", was.directory_mode != is.directory_mode),
+        ("[[authd.listener]]", doors::differ(was, is)),
         ("authd.max_connections", was.max_connections != is.max_connections),
         (
             "authd.max_connections_per_uid",
@@ -301,10 +311,12 @@ pub async fn run(
 ) -> Result<(), StartError> {
     let signals = Signals::install().map_err(StartError::Signals)?;
     let stop = CancellationToken::new();
-    let running = serve(config, prepared, stop.clone())?;
+    let running = serve(config, prepared, &stop)?;
     // The words of the original, which scripts wait for.
-    tracing::info!("listening on socket: {}", running.place());
-    tracing::info!("asking {}", config.auth.backends.join(", "));
+    for place in running.places() {
+        tracing::info!("listening on socket: {place}");
+    }
+    tracing::info!("asking {}", config.auth.all_backends().join(", "));
     ready();
     let reload = |config: &Config| running.reload(config).map_err(|error| error.to_string());
     let watched = config.authd_watch_config.then_some(file);

@@ -6,11 +6,13 @@
 //! client cannot multiply itself through its own prefix.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::base::Origin;
 
 /// A bounded number of sessions, and optionally a bound per client.
 pub struct Slots {
@@ -132,13 +134,7 @@ impl Drop for Permit {
 
 impl Holder {
     fn of(address: IpAddr) -> Self {
-        match address.to_canonical() {
-            IpAddr::V4(address) => Self::Address(IpAddr::V4(address)),
-            IpAddr::V6(address) => {
-                let network = address.to_bits() & (u128::MAX << 64);
-                Self::Address(IpAddr::V6(Ipv6Addr::from_bits(network)))
-            }
-        }
+        Self::Address(Origin::block(address))
     }
 }
 

@@ -18,8 +18,8 @@ use super::sort::Complaints;
 use super::unix_socket::UnixSocket;
 use crate::sys::local_socket;
 
-/// Connections served inline before other tasks of this thread get a turn.
-const TURN: usize = 32;
+/// Connections accepted, and then served, before other tasks of this thread get a turn.
+const TURN: usize = 16;
 
 /// Accepts on `socket` until `stop` is cancelled. A connection is accepted only
 /// when `slots` has a place for it; the others wait in the backlog.
@@ -53,26 +53,32 @@ where
             tasks.spawn(rest);
         }
     };
+    let mut arrived = Vec::with_capacity(TURN);
     while let Some(permit) = stop.run_until_cancelled(slots.wait()).await {
         let Some(ready) = stop.run_until_cancelled(listener.readable()).await else { break };
         let mut ready = ready?;
-        let mut next = Some(permit);
+        let (mut next, mut trouble) = (Some(permit), None);
         for _ in 0..TURN {
             let Some(permit) = next.take() else { break };
             match ready.try_io(|listener| local_socket::accept(listener.get_ref())) {
                 Ok(Ok(stream)) => {
                     complaints.recovered(&place);
-                    serve(stream, permit);
+                    arrived.push((stream, permit));
                 }
                 Ok(Err(error)) => {
                     drop(permit);
-                    stop.run_until_cancelled(complaints.note(&place, &error)).await;
+                    trouble = Some(error);
                     break;
                 }
                 // Nobody is waiting any more.
                 Err(_) => break,
             }
             next = slots.try_take();
+        }
+        // Only now: between its connect and its write a client needs a moment, too.
+        arrived.drain(..).for_each(|(stream, permit)| serve(stream, permit));
+        if let Some(error) = trouble {
+            stop.run_until_cancelled(complaints.note(&place, &error)).await;
         }
         tokio::task::consume_budget().await;
     }

@@ -135,8 +135,12 @@ impl UnixSocket {
     /// Name for log lines: the path, or that the socket was inherited.
     #[must_use]
     pub fn place(&self) -> String {
-        match &self.file {
-            Some(file) => file.path.display().to_string(),
+        if let Some(file) = &self.file {
+            return file.path.display().to_string();
+        }
+        let address = self.listener.local_addr();
+        match address.as_ref().ok().and_then(|address| address.as_pathname()) {
+            Some(path) => format!("{} (inherited)", path.display()),
             None => "the inherited socket".to_owned(),
         }
     }

@@ -8,7 +8,11 @@
 //!
 //! The journal takes `<N>` at the head of a line for its priority (sd-daemon(3)) and
 //! notes the time itself. Control characters come out as `\xNN`, so that an
-//! event is one line whatever a peer sent. Not here: what events say (`ops::event`).
+//! event is one line whatever a peer sent. Lines are written by who logs them,
+//! or, [`in_background`], by a thread. Not here: what events say (`ops::event`).
+
+mod outlet;
+mod spool;
 
 use std::fmt::{self, Write as _};
 use std::io::IsTerminal;
@@ -26,6 +30,8 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{Layer, fmt as fmt_layer};
 
 use super::syslog::{Program, Syslog};
+use outlet::Outlet;
+pub use outlet::{Background, in_background};
 
 /// Where log lines go and which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,7 +124,8 @@ impl FromStr for Target {
 /// The tracing target of events: they pass whatever the level is.
 pub(super) const EVENT: &str = "saslgate::event";
 
-/// Starts logging for the whole process; `program` is its name in syslog.
+/// Starts logging for the whole process; `program` is its name in syslog. Each line is
+/// written by the thread that logs it.
 ///
 /// # Errors
 /// If it has been started before.
@@ -134,7 +141,7 @@ pub fn init(settings: Settings, program: Program) -> Result<(), SetGlobalDefault
             return tracing::subscriber::set_global_default(subscriber);
         }
     };
-    let subscriber = subscriber(settings.level, shape, std::io::stderr);
+    let subscriber = subscriber(settings.level, shape, Outlet::new(shape));
     tracing::subscriber::set_global_default(subscriber)
 }
 
@@ -192,14 +199,24 @@ where
         event: &Event<'_>,
     ) -> fmt::Result {
         let level = *event.metadata().level();
-        match self.0 {
-            Shape::Dated => write!(line, "{:.3} {level} ", jiff::Timestamp::now())?,
-            Shape::Journal => write!(line, "<{}>", priority(level))?,
-        }
+        write!(line, "{}", Head(self.0, level))?;
         let mut text = Text { line: &mut line, result: Ok(()), is_first: true };
         event.record(&mut text);
         text.result?;
         writeln!(line)
+    }
+}
+
+/// What stands before the text of a line.
+struct Head(Shape, tracing::Level);
+
+impl fmt::Display for Head {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(shape, level) = *self;
+        match shape {
+            Shape::Dated => write!(f, "{:.3} {level} ", jiff::Timestamp::now()),
+            Shape::Journal => write!(f, "<{}>", priority(level)),
+        }
     }
 }
 
@@ -247,6 +264,10 @@ struct Escaped<'a, 'w>(&'a mut Writer<'w>);
 
 impl fmt::Write for Escaped<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
+        // Nearly all that is logged; events come in many small pieces.
+        if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+            return self.0.write_str(text);
+        }
         for piece in text.split_inclusive(char::is_control) {
             match piece.chars().next_back() {
                 Some(last) if last.is_control() => {

@@ -59,6 +59,8 @@ pub struct InheritedSockets {
     sockets: ListenFd,
     /// `FileDescriptorName=` of each, in order; shorter or empty where none were given.
     names: Vec<String>,
+    /// How many have been taken.
+    taken: usize,
 }
 
 impl InheritedSockets {
@@ -67,7 +69,8 @@ impl InheritedSockets {
     #[must_use]
     pub fn from_environment() -> Self {
         let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
-        Self { names: names.split(':').map(str::to_owned).collect(), sockets: ListenFd::from_env() }
+        let names = names.split(':').map(str::to_owned).collect();
+        Self { names, sockets: ListenFd::from_env(), taken: 0 }
     }
 
     /// Takes the Unix stream listener called `name`; where a single socket was
@@ -76,21 +79,33 @@ impl InheritedSockets {
     /// # Errors
     /// If the socket is not a Unix stream listener.
     pub fn take_unix(&mut self, name: &str) -> io::Result<Option<UnixListener>> {
-        self.place(name).map_or(Ok(None), |place| self.sockets.take_unix_listener(place))
+        let only = (self.sockets.len() == 1).then_some(0);
+        self.take(only.or_else(|| self.place(name)))
     }
 
-    /// How many were given, taken or not.
+    /// As [`take_unix`](Self::take_unix), but only one that is called `name`.
+    ///
+    /// # Errors
+    /// If the socket is not a Unix stream listener.
+    pub fn take_unix_called(&mut self, name: &str) -> io::Result<Option<UnixListener>> {
+        self.take(self.place(name))
+    }
+
+    /// How many were given and not taken yet.
     #[must_use]
-    pub fn count(&self) -> usize {
-        self.sockets.len()
+    pub fn left(&self) -> usize {
+        self.sockets.len() - self.taken
+    }
+
+    fn take(&mut self, place: Option<usize>) -> io::Result<Option<UnixListener>> {
+        let Some(place) = place else { return Ok(None) };
+        let socket = self.sockets.take_unix_listener(place)?;
+        self.taken += usize::from(socket.is_some());
+        Ok(socket)
     }
 
     fn place(&self, name: &str) -> Option<usize> {
-        if self.sockets.len() == 1 {
-            return Some(0);
-        }
-        let count = self.sockets.len();
-        self.names.iter().take(count).position(|known| known == name)
+        self.names.iter().take(self.sockets.len()).position(|known| known == name)
     }
 }
 
@@ -102,6 +117,6 @@ mod tests {
     fn has_nothing_without_a_service_manager() {
         let mut none = InheritedSockets::from_environment();
         assert!(none.take_unix("saslauthd").unwrap().is_none());
-        assert_eq!(none.count(), 0);
+        assert_eq!(none.left(), 0);
     }
 }

@@ -63,6 +63,17 @@ pub fn account(name: &str) -> Result<Account, UserError> {
     Ok(Account { name: user.name, uid: user.uid, gid: user.gid })
 }
 
+/// The uid of the account called `name`; a number is one that need not have an account.
+///
+/// # Errors
+/// As [`account`].
+pub fn uid(name: &str) -> Result<Uid, UserError> {
+    if let Some(user) = User::from_name(name)? {
+        return Ok(user.uid);
+    }
+    name.parse().map(Uid::from_raw).map_err(|_| UserError::NoAccount(name.to_owned()))
+}
+
 /// Reads `user`, `user:group` or `:group`, names or numbers, as chown(1) does.
 ///
 /// # Errors
@@ -96,6 +107,8 @@ mod tests {
         assert_eq!((both.uid, both.gid), (Some(Uid::from_raw(0)), Some(Gid::from_raw(0))));
         assert_eq!(owner(":root").unwrap().uid, None);
         assert!(matches!(owner("no-such-user-here"), Err(UserError::NoAccount(_))));
+        assert_eq!((uid("root").unwrap().as_raw(), uid("4242").unwrap().as_raw()), (0, 4242));
+        assert!(matches!(uid("no-such-user-here"), Err(UserError::NoAccount(_))));
         assert!(matches!(owner("root:no-such-group-here"), Err(UserError::NoGroup(_))));
     }
 }

@@ -31,7 +31,7 @@ pub(crate) struct Slapd {
 }
 
 impl Slapd {
-    /// Starts one with the entries of [`LDIF`].
+    /// Starts one with its entries.
     pub(crate) fn start() -> Self {
         let dir = tempfile::Builder::new().prefix("ldap").tempdir().unwrap();
         write_certificates(dir.path());

@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
 use crate::auth::{
-    Accepted, Answer, CacheSettings, RealmSource, Service, TagKey, Verdict, Verification,
+    Accepted, Answer, Entrance, RealmSource, Route, Service, TagKey, Verdict, Verification,
 };
-use crate::base::{Origin, Reason, ReasonCode, Secret};
+use crate::base::{Origin, Secret};
 
 #[derive(Clone, Copy)]
 enum Says {
@@ -60,12 +60,7 @@ impl Verify for Backend {
 const NAMES: [&str; 3] = ["first", "second", "third"];
 
 fn settings(names: &[&str], floor: Duration) -> Settings {
-    Settings {
-        backends: names.iter().map(|name| (*name).to_owned()).collect(),
-        default_realm: "host.test".to_owned(),
-        floor,
-        cache: CacheSettings { enabled: false, size: 1, ttl: Duration::ZERO },
-    }
+    Settings { floor, ..Settings::for_tests(names) }
 }
 
 fn authenticator(backends: &[Arc<dyn Verify>], settings: &Settings) -> Arc<Authenticator> {
@@ -92,7 +87,7 @@ async fn judge(answers: &[Says], speed: Speed, floor: Duration) -> (Outcome, Vec
     let panel: Vec<Arc<dyn Verify>> =
         backends.iter().map(|backend| Arc::clone(backend) as Arc<dyn Verify>).collect();
     let settings = settings(&NAMES[..answers.len()], floor);
-    let outcome = match authenticator(&panel, &settings).authenticate(attempt()) {
+    let outcome = match authenticator(&panel, &settings).authenticate(attempt(), None) {
         Authentication::Ready(outcome) => outcome,
         Authentication::Pending(outcome) => outcome.await,
     };
@@ -204,18 +199,55 @@ async fn replaces_backends_and_realm_under_way() {
     };
     let authenticator =
         authenticator(&[backend("old", Says::Yes)], &settings(&["old"], Duration::ZERO));
-    let Authentication::Pending(under_way) = authenticator.authenticate(attempt()) else {
+    let Authentication::Pending(under_way) = authenticator.authenticate(attempt(), None) else {
         panic!("was to be pending")
     };
     let renamed =
         Settings { default_realm: "new.test".to_owned(), ..settings(&["new"], Duration::ZERO) };
     authenticator.replace(&[backend("new", Says::No)], &renamed).unwrap();
     assert_eq!(under_way.await.by, "old");
-    let Authentication::Pending(later) = authenticator.authenticate(attempt()) else {
+    let Authentication::Pending(later) = authenticator.authenticate(attempt(), None) else {
         panic!("was to be pending")
     };
     assert_eq!(later.await.by, "new");
     let missing = authenticator.replace(&[], &renamed).unwrap_err();
     assert_eq!(missing, NoBackend("new".to_owned()));
     assert_eq!(authenticator.identify(b"alice", b"").unwrap().0.realm(), "new.test");
+}
+
+#[tokio::test]
+async fn asks_whom_the_route_or_the_socket_names_and_nobody_else() {
+    let backend = |name| -> Arc<dyn Verify> {
+        Arc::new(Backend {
+            name,
+            says: Says::Yes,
+            speed: Speed::AtOnce,
+            asked: AtomicUsize::new(0),
+        })
+    };
+    let opened = [backend("first"), backend("second"), backend("third")];
+    let routed = Route {
+        realms: vec!["example.org".to_owned()],
+        services: vec!["imap".to_owned()],
+        backends: vec!["second".to_owned()],
+    };
+    let own = Entrance { name: "own".to_owned(), backends: vec!["third".to_owned()] };
+    let open = Entrance { name: "open".to_owned(), backends: Vec::new() };
+    let mut settings = settings(&["first"], Duration::ZERO);
+    settings.routes = vec![routed];
+    settings.entrances = vec![own, open];
+    let hub = authenticator(&opened, &settings);
+    let ask = |entrance: Option<&str>, service: &[u8]| {
+        let service = Service::from_wire(service).unwrap();
+        match hub.authenticate(Attempt { service, ..attempt() }, entrance) {
+            Authentication::Ready(outcome) => outcome,
+            Authentication::Pending(_) => panic!("these answer at once"),
+        }
+    };
+    assert_eq!(ask(None, b"smtp").by, "first");
+    assert_eq!(ask(None, b"imap").by, "second");
+    assert_eq!(ask(Some("open"), b"imap").by, "second");
+    assert_eq!(ask(Some("own"), b"imap").by, "third");
+    let gone = ask(Some("gone"), b"imap");
+    assert!(matches!(gone.verdict, Verdict::Unavailable(_)), "{gone:?}");
 }

@@ -100,18 +100,15 @@ impl Site {
     fn of(fakes: &[&Arc<Fake>]) -> Self {
         let backends: Vec<Arc<dyn Verify>> =
             fakes.iter().map(|fake| Arc::clone(fake) as Arc<dyn Verify>).collect();
-        let settings = Settings {
-            backends: fakes.iter().map(|fake| fake.name.to_owned()).collect(),
-            default_realm: "ex.org".to_owned(),
-            floor: Duration::ZERO,
-            cache: CacheSettings { enabled: true, size: 100, ttl: Duration::from_secs(3600) },
-        };
+        let names: Vec<&str> = fakes.iter().map(|fake| fake.name).collect();
+        let cache = CacheSettings { enabled: true, size: 100, ttl: Duration::from_secs(3600) };
+        let settings = Settings { cache, ..Settings::for_tests(&names) };
         let authenticator = Authenticator::new(&backends, &settings, TagKey::for_tests()).unwrap();
         Self { backends, settings, authenticator }
     }
 
     fn ask(&self, attempt: Attempt) -> Outcome {
-        match self.authenticator.authenticate(attempt) {
+        match self.authenticator.authenticate(attempt, None) {
             Authentication::Ready(outcome) => outcome,
             Authentication::Pending(_) => panic!("these backends answer at once"),
         }

@@ -19,10 +19,10 @@ mod crypt;
 mod foreign;
 mod pool;
 mod salted;
-#[allow(dead_code, reason = "the import comes next")]
 pub(in crate::backend) mod scram;
 
 pub(in crate::backend) use argon2id::{Cost, HashError, Hasher, Verifier};
 pub(in crate::backend) use crypt::{CryptError, CryptHash};
 pub(in crate::backend) use foreign::ForeignHash;
 pub(in crate::backend) use pool::{HashPool, Refused, Worker};
+pub(in crate::backend) use salted::SaltedHash;

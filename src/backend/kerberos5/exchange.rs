@@ -55,12 +55,7 @@ impl Recipe {
 
     /// Makes the key; takes milliseconds.
     pub(super) fn key(&self, password: &Secret) -> Key {
-        Key::from_password(
-            self.enctype,
-            password.expose(),
-            self.salt.as_bytes(),
-            self.iterations,
-        )
+        Key::from_password(self.enctype, password.expose(), self.salt.as_bytes(), self.iterations)
     }
 
     fn new(info: KeyInfo, client: &Principal) -> Result<Self, Reason> {
@@ -163,12 +158,7 @@ pub(super) fn unseal(
 }
 
 /// A request for a ticket of `service`.
-pub(super) fn ask_for(
-    login: &Login,
-    service: &Principal,
-    grant: &Grant,
-    stamp: &Stamp,
-) -> Vec<u8> {
+pub(super) fn ask_for(login: &Login, service: &Principal, grant: &Grant, stamp: &Stamp) -> Vec<u8> {
     let request = TgsRequest {
         client: &login.client,
         service,
@@ -226,7 +216,9 @@ pub(super) fn check_ticket(login: &Login, grant: &Grant, now: i64) -> Result<(),
         )));
     }
     if part.end < now - SKEW {
-        return Err(down(format!("the ticket of {service} has ended: is this host's clock right?")));
+        return Err(down(format!(
+            "the ticket of {service} has ended: is this host's clock right?"
+        )));
     }
     Ok(())
 }
@@ -236,8 +228,8 @@ fn unopened(login: &Login, ticket: &Ticket) -> Reason {
     let service = &login.service;
     let why = match ticket.sealed.version {
         Some(version) if !versions.contains(&version) => format!(
-            "the keytab has version {} of its key and the KDC uses {version}; export it again with \
-             \"ktadd {service}\" in kadmin",
+            "the keytab has version {} of its key and the KDC uses {version}; export it again \
+             (kadmin: ktadd {service})",
             versions.iter().max().copied().unwrap_or_default()
         ),
         _ => "the keytab is of another realm or an older one, or somebody answers in the KDC's \
@@ -253,7 +245,8 @@ fn decode(bytes: &[u8]) -> Result<Reply, Answer> {
 
 /// What an error about the client means.
 fn refusal(client: &Principal, error: &ErrorReply) -> Answer {
-    let rejected = |code: ReasonCode, detail: &'static str| Answer::Rejected(Reason::new(code, detail));
+    let rejected =
+        |code: ReasonCode, detail: &'static str| Answer::Rejected(Reason::new(code, detail));
     match error.code {
         codes::CLIENT_UNKNOWN | codes::WRONG_REALM => Answer::Unknown,
         codes::PREAUTH_FAILED | codes::BAD_INTEGRITY => {
@@ -262,13 +255,20 @@ fn refusal(client: &Principal, error: &ErrorReply) -> Answer {
         codes::CLIENT_REVOKED => {
             rejected(ReasonCode::AccountLocked, "the KDC has revoked or locked the principal")
         }
-        codes::KEY_EXPIRED => rejected(ReasonCode::PasswordExpired, "it must be changed at the KDC"),
+        codes::KEY_EXPIRED => {
+            rejected(ReasonCode::PasswordExpired, "it must be changed at the KDC")
+        }
         codes::NAME_EXPIRED => rejected(ReasonCode::AccountExpired, "the principal has expired"),
-        codes::CLIENT_NOT_YET => rejected(ReasonCode::AccessDenied, "the principal is not valid yet"),
+        codes::CLIENT_NOT_YET => {
+            rejected(ReasonCode::AccessDenied, "the principal is not valid yet")
+        }
         codes::POLICY => rejected(ReasonCode::AccessDenied, "the policy of the KDC forbids it"),
         codes::ENCTYPE_UNSUPPORTED => no_known_kind(client),
         codes::SKEW => Answer::Unavailable(skew(error)),
-        _ => Answer::Unavailable(down(format!("the KDC does not answer for {client}: {}", words(error)))),
+        _ => Answer::Unavailable(down(format!(
+            "the KDC does not answer for {client}: {}",
+            words(error)
+        ))),
     }
 }
 
@@ -276,7 +276,8 @@ fn skew(error: &ErrorReply) -> Reason {
     let detail = format!(
         "the clocks of this host and of the KDC differ too much (its says {}): set them right, \
          with NTP",
-        jiff::Timestamp::from_second(error.time).map_or_else(|_| "?".to_owned(), |it| it.to_string())
+        jiff::Timestamp::from_second(error.time)
+            .map_or_else(|_| "?".to_owned(), |it| it.to_string())
     );
     down(detail)
 }
@@ -285,7 +286,7 @@ fn no_ticket(service: &Principal, error: &ErrorReply) -> Reason {
     match error.code {
         codes::SERVICE_UNKNOWN => down(format!(
             "the KDC does not know {service}, whose key it has to prove itself with: create it \
-             and export it with \"ktadd {service}\" in kadmin"
+             and export it (kadmin: ktadd {service})"
         )),
         codes::SKEW => skew(error),
         _ => down(format!("the KDC gives no ticket of {service}: {}", words(error))),

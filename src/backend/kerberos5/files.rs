@@ -90,7 +90,7 @@ fn service(
             keytab.principals().iter().take(5).map(ToString::to_string).collect();
         let there = Printable::from(there.join(", ").as_str()).to_string();
         damaged(format!(
-            "{} has no AES key of {name}, only {}: export one with \"ktadd {name}\" in kadmin, or \
+            "{} has no AES key of {name}, only {}: export one (kadmin: ktadd {name}), or \
              set kerberos5.service and kerberos5.server_name",
             settings.keytab.display(),
             if there.is_empty() { "nothing" } else { &there }
@@ -103,7 +103,7 @@ fn kdcs(settings: &Settings, conf: &Krb5Conf, realm: &str) -> Result<Vec<Address
     if found.is_empty() {
         let realm = Printable::from(realm);
         return Err(damaged(format!(
-            "{} names no \"kdc = HOST\" for {realm} in [realms]; DNS is not asked for KDCs",
+            "{} has no line kdc = HOST for {realm} in [realms]; DNS is not asked for KDCs",
             settings.krb5_conf.display()
         )));
     }
@@ -127,7 +127,7 @@ fn read_keytab(path: &Path) -> Result<Keytab, Reason> {
     let bytes = read(path, MAX_KEYTAB_BYTES).map_err(|error| {
         damaged(format!(
             "cannot read the keytab {}: {error}: without its key nobody can tell a KDC from \
-             somebody who answers in its place; export it with \"ktadd\" in kadmin, readable for \
+             somebody who answers in its place; export it (kadmin: ktadd), readable for \
              the account of authd",
             path.display()
         ))
@@ -161,9 +161,10 @@ impl ConfReader {
         let text = String::from_utf8_lossy(&bytes);
         let mut reading = Reading::default();
         for (number, line) in text.lines().enumerate() {
-            let include = self.conf.take(&mut reading, line).map_err(|error| {
-                damaged(format!("{}:{}: {error}", path.display(), number + 1))
-            })?;
+            let include = self
+                .conf
+                .take(&mut reading, line)
+                .map_err(|error| damaged(format!("{}:{}: {error}", path.display(), number + 1)))?;
             match include {
                 Some(Include::File(name)) => self.file(Path::new(&name), depth + 1)?,
                 Some(Include::Directory(name)) => self.directory(Path::new(&name), depth + 1)?,

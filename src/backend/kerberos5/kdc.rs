@@ -14,6 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
+use crate::backend::dial;
 use crate::base::{Reason, ReasonCode};
 use crate::wire::kerberos::framed;
 use crate::wire::kerberos::krb5_conf::Address;
@@ -41,15 +42,15 @@ impl Preference {
             let left = deadline.saturating_duration_since(Instant::now());
             let others = u32::try_from(kdcs.len() - number).unwrap_or(u32::MAX);
             let share = if others > 1 { (left / others).min(PATIENCE) } else { left };
-            let answer = timeout(share, exchange(kdc, &framed)).await;
-            match answer.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+            let answer = timeout(share, exchange(kdc, &framed, Instant::now() + share)).await;
+            match answer.unwrap_or_else(|_| Err(format!("{kdc}: no answer within {share:?}"))) {
                 Ok(bytes) => {
                     if number > 0 {
                         self.prefer(realm, kdc);
                     }
                     return Ok(bytes);
                 }
-                Err(error) => failures.push(format!("{kdc}: {error}")),
+                Err(failure) => failures.push(failure),
             }
         }
         Err(Reason::new(
@@ -79,8 +80,14 @@ impl Preference {
     }
 }
 
-async fn exchange(kdc: &Address, framed: &[u8]) -> io::Result<Vec<u8>> {
-    let mut stream = TcpStream::connect((kdc.host.as_str(), kdc.port)).await?;
+/// # Errors
+/// What went wrong, with the place of the KDC.
+async fn exchange(kdc: &Address, framed: &[u8], until: Instant) -> Result<Vec<u8>, String> {
+    let stream = dial::tcp(&kdc.host, kdc.port, until).await.map_err(|error| error.to_string())?;
+    talk(stream, framed).await.map_err(|error| format!("{kdc}: {error}"))
+}
+
+async fn talk(mut stream: TcpStream, framed: &[u8]) -> io::Result<Vec<u8>> {
     stream.write_all(framed).await?;
     let length = stream.read_u32().await?;
     let length = usize::try_from(length).unwrap_or(usize::MAX);
@@ -152,7 +159,7 @@ mod tests {
         for (bytes, text) in [
             (b"HTTP/1.1 400".to_vec(), "is it a KDC?"),
             (b"\0\0\0\x09cut".to_vec(), "end of file"),
-            (Vec::new(), "early eof"),
+            (Vec::new(), "end of file"),
         ] {
             let (alive, odd) = listener().await;
             let asked = answering(alive, bytes);
@@ -171,6 +178,6 @@ mod tests {
         let (_silent, kdc) = listener().await;
         let deadline = Instant::now() + Duration::from_millis(50);
         let error = Preference::default().ask("R", &[kdc], b"ask", deadline).await.unwrap_err();
-        assert!(error.detail.contains("timed out"), "{}", error.detail);
+        assert!(error.detail.contains("no answer within"), "{}", error.detail);
     }
 }

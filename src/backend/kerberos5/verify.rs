@@ -13,6 +13,7 @@ use super::settings::Settings;
 use crate::auth::{Accepted, Answer, Attempt, Verification, Verify};
 use crate::backend::hashing::{Cost, HashPool, Refused};
 use crate::base::{Reason, ReasonCode};
+use crate::wire::kerberos::krb5_conf::Address;
 use crate::wire::kerberos::{Key, Name, Principal, SealedReply, Stamp};
 
 /// The KDCs as authd asks them.
@@ -20,7 +21,8 @@ pub struct Kerberos {
     settings: Settings,
     /// The full name of this host.
     fqdn: String,
-    pool: HashPool,
+    /// `None` only while it is dropped.
+    pool: Option<HashPool>,
     places: Arc<Semaphore>,
     preference: Preference,
 }
@@ -42,7 +44,22 @@ impl Kerberos {
         let pool = HashPool::start(settings.threads, settings.max_waiting, cost)
             .map_err(|error| KerberosError(format!("no thread: {error}")))?;
         let places = Arc::new(Semaphore::new(settings.max_waiting.min(Semaphore::MAX_PERMITS)));
-        Ok(Arc::new(Self { settings, fqdn, pool, places, preference: Preference::default() }))
+        Ok(Arc::new(Self {
+            settings,
+            fqdn,
+            pool: Some(pool),
+            places,
+            preference: Preference::default(),
+        }))
+    }
+}
+
+impl Drop for Kerberos {
+    fn drop(&mut self) {
+        let pool = self.pool.take();
+        // Its threads may wait for a file system that does not answer: whoever
+        // drops us, on a reload, does not wait for them.
+        drop(std::thread::Builder::new().name("hash-end".to_owned()).spawn(move || drop(pool)));
     }
 }
 
@@ -145,11 +162,13 @@ impl Kerberos {
         granting: Grant,
         deadline: Instant,
     ) -> Result<Grant, Answer> {
-        let (from, to) = (&login.client.realm, &login.service.realm);
+        let (from, to) = (login.client.realm.as_str(), login.service.realm.as_str());
         let mut granting = granting;
         if from != to {
-            let bridge = Principal { name: Name::new(&["krbtgt", to]), realm: from.clone() };
-            granting = self.ticket(login, (from, &login.kdcs), &bridge, &granting, deadline).await?;
+            let name = Name::new(&["krbtgt", to]);
+            let bridge = Principal { name, realm: from.to_owned() };
+            granting =
+                self.ticket(login, (from, &login.kdcs), &bridge, &granting, deadline).await?;
         }
         let kdcs = (to, &login.service_kdcs);
         self.ticket(login, kdcs, &login.service, &granting, deadline).await
@@ -158,7 +177,7 @@ impl Kerberos {
     async fn ticket(
         &self,
         login: &Login,
-        (realm, kdcs): (&String, &Vec<crate::wire::kerberos::krb5_conf::Address>),
+        (realm, kdcs): (&str, &[Address]),
         service: &Principal,
         granting: &Grant,
         deadline: Instant,
@@ -201,11 +220,13 @@ impl Kerberos {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Answer> {
-        let receiver = self.pool.submit(move |_| work()).map_err(|refused| match refused {
+        let stopping = || Answer::Unavailable(ReasonCode::Stopping.into());
+        let pool = self.pool.as_ref().ok_or_else(stopping)?;
+        let receiver = pool.submit(move |_| work()).map_err(|refused| match refused {
             Refused::Busy => Answer::Unavailable(busy()),
-            Refused::Stopping => Answer::Unavailable(ReasonCode::Stopping.into()),
+            Refused::Stopping => stopping(),
         })?;
-        receiver.await.map_err(|_| Answer::Unavailable(ReasonCode::Stopping.into()))
+        receiver.await.map_err(|_| stopping())
     }
 }
 

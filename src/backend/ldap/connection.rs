@@ -163,35 +163,29 @@ impl Connection {
 }
 
 /// Asks for TLS; gives the bare stream back, on which TLS begins.
-async fn start_tls(stream: TcpStream) -> Result<TcpStream, Trouble> {
-    // Borrowed for the one exchange: what is left in its buffer came in clear.
-    let mut stream = stream;
-    let (received, outcome) = {
-        let request = Request::StartTls.encode(1);
-        stream.write_all(&request).await.map_err(Trouble::Io)?;
-        let mut received = Vec::with_capacity(CHUNK_BYTES);
-        let length = loop {
-            match frame_bytes(&received, CHUNK_BYTES)? {
-                Some(length) if received.len() >= length => break length,
-                _ => {}
-            }
-            if stream.read_buf(&mut received).await.map_err(Trouble::Io)? == 0 {
-                return Err(Trouble::Closed);
-            }
-        };
-        let message = Message::decode(&received[..length])?;
-        match message {
-            Message { id: 1, response: Response::Extended(outcome) } => {
-                (received.len() - length, outcome)
-            }
-            _ => return Err(Trouble::Unexpected),
+async fn start_tls(mut stream: TcpStream) -> Result<TcpStream, Trouble> {
+    let request = Request::StartTls.encode(1);
+    stream.write_all(&request).await.map_err(Trouble::Io)?;
+    let mut received = Vec::with_capacity(CHUNK_BYTES);
+    let length = loop {
+        match frame_bytes(&received, CHUNK_BYTES)? {
+            Some(length) if received.len() >= length => break length,
+            _ => {}
         }
+        if stream.read_buf(&mut received).await.map_err(Trouble::Io)? == 0 {
+            return Err(Trouble::Closed);
+        }
+    };
+    let Message { id: 1, response: Response::Extended(outcome) } =
+        Message::decode(&received[..length])?
+    else {
+        return Err(Trouble::Unexpected);
     };
     if outcome.code != ResultCode::SUCCESS {
         return Err(Trouble::StartTls(outcome));
     }
     // RFC 4511 §4.14.3.2: nothing comes between the answer and the handshake.
-    if received > 0 {
+    if received.len() > length {
         return Err(Trouble::Injected);
     }
     Ok(stream)

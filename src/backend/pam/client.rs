@@ -1,8 +1,8 @@
 //! The side of authd: asks workers of `saslgate-pam`, over kept connections.
 //!
-//! One connection is one worker, so `pam.max_workers` bounds the connections,
-//! `pam.max_waiting` those who wait for one, and one deadline, `pam.timeout`,
-//! covers all of it. Whatever breaks, hangs or is not there is *unavailable*;
+//! One connection is one worker, so `pam.max_workers` bounds the connections and
+//! `pam.max_waiting` those who wait for one, dealt out among the services by
+//! `shares`; one deadline, `pam.timeout`, covers all of it. Whatever breaks, hangs or is not there is *unavailable*;
 //! a denial only ever comes from a module (table in `outcome`). A request is
 //! sent again only where the worker said that it did not read it: a module
 //! must not count one wrong password twice.
@@ -17,7 +17,6 @@ use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recv};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
-use tokio::sync::SemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 
 use super::helper::Helper;
@@ -25,8 +24,8 @@ use super::ipc::{self, Ask, Report, Response};
 use super::outcome::{Meaning, meaning};
 use super::service::AllowList;
 use super::settings::{Settings, UserForm};
-use crate::auth::{Accepted, Answer, Attempt, RealmSource, Verification, Verify};
-use crate::backend::admission::{Admission, Refusal};
+use super::shares::{Admission, Seat, Shares};
+use crate::auth::{Accepted, Answer, Attempt, Verification, Verify};
 use crate::base::{Identity, IdentityError, Printable, Reason, ReasonCode};
 
 /// Which `saslgate-pam` is asked.
@@ -42,7 +41,7 @@ pub struct Pam {
     settings: Settings,
     services: AllowList,
     reach: Reach,
-    door: Admission,
+    shares: Arc<Shares>,
     next_id: AtomicU64,
     idle: Mutex<Vec<Idle>>,
 }
@@ -57,10 +56,16 @@ struct Idle {
 /// Why nobody could be asked.
 #[derive(Debug, thiserror::Error)]
 enum Outage {
-    #[error("{0} requests wait for a PAM worker already")]
-    QueueFull(usize),
-    #[error("no PAM worker became free in time: all {0} were busy")]
-    NoneFree(usize),
+    #[error(
+        "too many requests wait for a PAM worker already (service {0}): \
+         its modules are slow, or pam.max_workers is too low"
+    )]
+    QueueFull(String),
+    #[error(
+        "no PAM worker became free in time (service {0}): \
+         its modules are slow, or pam.max_workers is too low"
+    )]
+    NoneFree(String),
     #[error("PAM did not answer in time (service {0}): does a module wait for somebody?")]
     Timeout(String),
     #[error("cannot reach saslgate-pam: {0}: is it running?")]
@@ -121,7 +126,7 @@ impl Pam {
     pub fn connect(settings: Settings, reach: Reach) -> Arc<Self> {
         Arc::new(Self {
             services: AllowList::new(&settings.services),
-            door: Admission::new(settings.max_workers, settings.max_waiting),
+            shares: Shares::new(&settings.services, settings.max_workers, settings.max_waiting),
             next_id: AtomicU64::new(1),
             idle: Mutex::new(Vec::new()),
             reach,
@@ -131,9 +136,9 @@ impl Pam {
 
     async fn judge(&self, attempt: &Attempt, service: String) -> Answer {
         let deadline = Instant::now() + self.settings.timeout;
-        let asked = match self.admit(deadline).await {
+        let asked = match self.admit(&service, deadline).await {
             Err(outage) => return outage.into(),
-            Ok(_permit) => {
+            Ok(_seat) => {
                 let asking = self.ask(attempt, &service, deadline);
                 timeout_at(deadline, asking)
                     .await
@@ -153,11 +158,16 @@ impl Pam {
     }
 
     /// Waits for the right to use a worker, unless too many wait already.
-    async fn admit(&self, deadline: Instant) -> Result<SemaphorePermit<'_>, Outage> {
-        self.door.admit(deadline).await.map_err(|refusal| match refusal {
-            Refusal::QueueFull(waiting) => Outage::QueueFull(waiting),
-            Refusal::NoneFree(workers) => Outage::NoneFree(workers),
-        })
+    async fn admit(&self, service: &str, deadline: Instant) -> Result<Seat, Outage> {
+        match self.shares.admit(service) {
+            Admission::Seated(seat) => Ok(seat),
+            Admission::Queued(queued) => timeout_at(deadline, queued.turn())
+                .await
+                .ok()
+                .flatten()
+                .ok_or_else(|| Outage::NoneFree(service.to_owned())),
+            Admission::Full => Err(Outage::QueueFull(service.to_owned())),
+        }
     }
 
     /// Asks one worker. One that leaves says goodbye: then another is asked, a new one.
@@ -171,7 +181,7 @@ impl Pam {
             id: self.next_id.fetch_add(1, Ordering::Relaxed),
             budget: deadline.saturating_duration_since(Instant::now()),
             service: service.to_owned(),
-            user: self.user_for_pam(attempt),
+            user: self.settings.user.name_of(attempt),
             rhost: attempt.origin.client,
             ruser: attempt.identity.to_string(),
         };
@@ -220,15 +230,6 @@ impl Pam {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn user_for_pam(&self, attempt: &Attempt) -> String {
-        match (self.settings.user, attempt.realm) {
-            (UserForm::Local, _) | (UserForm::Claimed, RealmSource::Default) => {
-                attempt.identity.user().to_owned()
-            }
-            (UserForm::Full | UserForm::Claimed, _) => attempt.identity.to_string(),
-        }
-    }
-
     fn interpret(&self, attempt: &Attempt, service: &str, report: &Report) -> Answer {
         match meaning(report.stage, report.code) {
             Meaning::Accepted => self.accept(attempt, &report.user),
@@ -242,7 +243,7 @@ impl Pam {
 
     /// Accepts who was claimed, or whom a module made of it.
     fn accept(&self, attempt: &Attempt, name: &str) -> Answer {
-        if name == self.user_for_pam(attempt) {
+        if name == self.settings.user.name_of(attempt) {
             return Answer::Accepted(Accepted::default());
         }
         match self.identity_of(name, attempt.identity.realm()) {

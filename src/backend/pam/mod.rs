@@ -24,6 +24,7 @@ mod ipc;
 mod outcome;
 mod service;
 mod settings;
+mod shares;
 mod standby;
 mod supervisor;
 mod sys;

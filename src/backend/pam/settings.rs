@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::auth::{Attempt, RealmSource};
+
 /// How PAM is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -27,7 +29,7 @@ pub struct Settings {
     pub service_dir: Option<PathBuf>,
 }
 
-/// What PAM gets as user name.
+/// What PAM, or an IMAP server, gets as user name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UserForm {
     /// The part before the `@`, as the original saslauthd did.
@@ -37,4 +39,17 @@ pub enum UserForm {
     /// `user@realm` where the login or the realm field named a realm, else `user`,
     /// as `saslauthd -r` did.
     Claimed,
+}
+
+impl UserForm {
+    /// The name of whom `attempt` claims, in this form.
+    #[must_use]
+    pub fn name_of(self, attempt: &Attempt) -> String {
+        match (self, attempt.realm) {
+            (Self::Local, _) | (Self::Claimed, RealmSource::Default) => {
+                attempt.identity.user().to_owned()
+            }
+            (Self::Full | Self::Claimed, _) => attempt.identity.to_string(),
+        }
+    }
 }

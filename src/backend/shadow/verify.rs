@@ -12,6 +12,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use nix::errno::Errno;
 use nix::unistd::User;
 use zeroize::Zeroizing;
 
@@ -213,8 +214,11 @@ impl Book {
             let detail = format!("cannot look {name} up in the {what} database: {error}");
             Reason::new(ReasonCode::BackendDown, detail)
         };
-        let Some(user) = User::from_name(name).map_err(|error| down("account", &error))? else {
-            return Ok(None);
+        let user = match User::from_name(name) {
+            Ok(Some(user)) => user,
+            // Some services say "no such file" for "no such user".
+            Ok(None) | Err(Errno::ENOENT | Errno::ESRCH) => return Ok(None),
+            Err(error) => return Err(down("account", &error)),
         };
         if self.database == Database::Passwd {
             let password = Zeroizing::new(user.passwd.into_bytes());

@@ -61,7 +61,6 @@ pub(super) fn draw(identity: &Identity) -> Result<(Secret, String), getrandom::E
     Ok((shown, verifier))
 }
 
-#[allow(dead_code, reason = "the import comes next")]
 /// True if `verifier` is one that [`draw`] could have made.
 pub(super) fn is_verifier(verifier: &str) -> bool {
     parse(verifier).is_some()

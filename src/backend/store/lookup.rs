@@ -289,7 +289,7 @@ fn lock<T>(slot: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// The state of a user as it is written, if there is such a user, and the credentials.
-fn find_in(
+pub(super) fn find_in(
     connection: &Connection,
     identity: &Identity,
 ) -> rusqlite::Result<(Option<Box<str>>, Vec<Credential>)> {

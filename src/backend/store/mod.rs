@@ -21,6 +21,7 @@
 //! | `app_admin` | their app passwords |
 //! | `app_password`, `scope` | what such a password is, and where it may be used |
 //! | `policy`, `password` | whether a new password is good enough, and what is stored of it |
+//! | `import` | users from elsewhere, and to elsewhere |
 //! | `verify`, `judge` | the backend: an attempt in, an answer out |
 //! | `lookup` | pooled connections; reopens a file that was replaced |
 //! | `keeper` | the background thread |
@@ -33,6 +34,7 @@ mod app_password;
 mod creation;
 mod error;
 mod file;
+pub mod import;
 mod judge;
 mod keeper;
 mod lookup;

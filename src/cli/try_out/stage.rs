@@ -120,7 +120,7 @@ impl Stage {
             log::init(config.log, Program::Saslauthd)?;
         }
         users = fill_store(config.clone(), users).await?;
-        let authd = daemon::authd::start(&config, stop.clone())?;
+        let authd = daemon::authd::start(&config, &stop)?;
         let gate = daemon::gate::start(&config, stop.clone())?;
         // A backend that is down is no reason to wait for ever: the gate says so to the client.
         let _ = tokio::time::timeout(PROBE, gate.backend_known()).await;

@@ -12,15 +12,19 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use super::{ConfigSource, exit};
+use crate::backend::store::import::SourceError;
 use crate::backend::store::{ScopeError, StoreError};
 use crate::base::Identity;
 use crate::config::Config;
 
 mod app_password;
 mod change;
+mod export;
+mod import;
 mod list;
 mod passphrase;
 pub(super) mod password;
+mod report;
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
@@ -44,6 +48,10 @@ enum Action {
     /// Manage app passwords: one for each program of a user.
     #[command(subcommand)]
     AppPassword(app_password::Action),
+    /// Bring users along from a sasldb2, shadow, Dovecot, htpasswd, CSV or an export.
+    Import(import::Args),
+    /// Write all users as JSON lines.
+    Export(export::Args),
     /// List all users.
     List(list::ListArgs),
     /// Show one user.
@@ -63,6 +71,8 @@ pub(super) fn run(args: &Args, config: &ConfigSource) -> ExitCode {
         Action::Lock(args) => change::lock(args, &config),
         Action::Unlock(args) => change::unlock(args, &config),
         Action::AppPassword(action) => app_password::run(action, &config),
+        Action::Import(args) => import::run(args, &config),
+        Action::Export(args) => export::run(args, &config),
         Action::List(args) => list::list(args, &config),
         Action::Show(args) => list::show(args, &config),
     };
@@ -87,6 +97,8 @@ enum CommandError {
     #[error(transparent)]
     Password(#[from] password::PasswordError),
     #[error(transparent)]
+    Source(#[from] SourceError),
+    #[error(transparent)]
     Store(#[from] StoreError),
     #[error("standard output: {0}")]
     Output(#[from] io::Error),
@@ -97,6 +109,13 @@ impl CommandError {
         ExitCode::from(match self {
             Self::Name { .. } | Self::Scope(_) | Self::Password(_) => 1,
             Self::Generate(_) => exit::IO,
+            Self::Source(SourceError::Io { error, .. })
+                if error.kind() == io::ErrorKind::NotFound =>
+            {
+                exit::NO_INPUT
+            }
+            Self::Source(SourceError::Io { .. }) => exit::IO,
+            Self::Source(_) => exit::DATA,
             Self::Store(error) => store_exit_code(error),
             Self::Output(_) => exit::IO,
         })

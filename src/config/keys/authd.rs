@@ -4,8 +4,33 @@ use std::time::Duration;
 
 use super::bounds::{LONGEST_LOCAL, SHORTEST};
 use super::{Choice, Form, Key, Kind, Section};
-use crate::config::forms::{self, account, mode, owner, realm, socket};
+use crate::config::forms::{self, account, mode, owner, realm, socket, some_account};
 use crate::server::saslauthd::UnavailableReply;
+
+/// The backends there are, for every key that names some.
+pub(super) const BACKENDS: Backends = Backends {
+    words: &[
+        "store",
+        "pam",
+        "shadow",
+        "getpwent",
+        "sasldb",
+        "ldap",
+        "kerberos5",
+        "rimap",
+        "httpform",
+    ],
+    expected: "backends in the order they are asked: \"store\", \"pam\", \"shadow\", \
+               \"getpwent\", \"sasldb\", \"ldap\", \"kerberos5\", \"rimap\", \"httpform\"",
+};
+
+/// Names of backends, and how they are asked for.
+pub(super) struct Backends {
+    /// Each name.
+    pub(super) words: &'static [&'static str],
+    /// To be read behind "expected a list of".
+    pub(super) expected: &'static str,
+}
 
 pub(super) const SECTION: Section = Section {
     name: "authd",
@@ -18,9 +43,8 @@ pub(super) const SECTION: Section = Section {
             name: "backends",
             kind: Kind::List {
                 least: 1,
-                expected: "backends in the order they are asked: \"store\", \"pam\", \"shadow\", \
-                           \"getpwent\", \"sasldb\", \"ldap\", \"kerberos5\"",
-                words: &["store", "pam", "shadow", "getpwent", "sasldb", "ldap", "kerberos5"],
+                expected: BACKENDS.expected,
+                words: BACKENDS.words,
                 check: |_| Ok(()),
                 set: |config, names| config.auth.backends = names,
             },
@@ -75,6 +99,20 @@ pub(super) const SECTION: Section = Section {
                    trying passwords.",
         },
         Key {
+            name: "allowed_users",
+            kind: Kind::List {
+                least: 0,
+                expected: forms::ACCOUNTS,
+                words: &[],
+                check: some_account,
+                set: |config, names| config.saslauthd.allowed_users = names,
+            },
+            default: Some("[]"),
+            text: "Accounts, by name or number, whose processes may ask at this socket; the kernel \
+                   vouches for who they are. Others are told NO without anybody being asked. Root \
+                   is not implied. Empty: whoever can connect.",
+        },
+        Key {
             name: "max_connections",
             kind: Kind::Count {
                 min: 1,
@@ -82,7 +120,7 @@ pub(super) const SECTION: Section = Section {
                 set: |config, count| config.saslauthd.max_connections = count as usize,
             },
             default: Some("2000"),
-            text: "Connections served at once. More wait in the backlog of the socket until one \
+            text: "Connections served at once on each socket. More wait in the backlog of the socket until one \
                    ends. Every connection is one login that is being checked, so this is far above \
                    what a busy host needs.",
         },

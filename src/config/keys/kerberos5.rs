@@ -63,9 +63,7 @@ pub(super) const SECTION: Section = Section {
             name: "server_name",
             kind: Kind::Text {
                 form: forms::HOSTNAME,
-                set: |config, text| {
-                    host_name(text).map(|name| config.kerberos5.server_name = name)
-                },
+                set: |config, text| host_name(text).map(|name| config.kerberos5.server_name = name),
             },
             default: Some("\"\""),
             text: "Second part of that principal. Empty is the full name of this host.",

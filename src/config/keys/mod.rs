@@ -8,15 +8,20 @@
 mod authd;
 mod cache;
 mod gate;
+mod httpform;
 mod kerberos5;
 pub(super) mod ldap;
 mod ldap_service;
 mod limits;
+mod listener;
 mod log;
 mod pam;
+mod rimap;
+mod route;
 mod sasldb;
 mod shadow;
 mod store;
+mod throttle;
 mod tls;
 
 use super::Config;
@@ -69,13 +74,18 @@ pub struct Key {
 /// Every section, in the order of the manual.
 pub static SECTIONS: &[Section] = &[
     authd::SECTION,
+    route::SECTION,
+    listener::SECTION,
     cache::SECTION,
+    throttle::SECTION,
     pam::SECTION,
     store::SECTION,
     ldap::SECTION,
     kerberos5::SECTION,
     sasldb::SECTION,
     shadow::SECTION,
+    rimap::SECTION,
+    httpform::SECTION,
     gate::SECTION,
     gate::LISTENER,
     gate::BACKEND,

@@ -8,13 +8,15 @@ use std::sync::Arc;
 
 use super::StartError;
 use crate::auth::Verify;
+use crate::backend::httpform::{self, HttpForm};
 use crate::backend::kerberos5::{self, Kerberos};
 use crate::backend::ldap::{self, Ldap};
 use crate::backend::pam::{self, Helper, HelperOptions, Pam, Reach};
+use crate::backend::rimap::{self, Rimap};
 use crate::backend::sasldb::{self, HostNames, Sasldb};
 use crate::backend::shadow::{self, Accounts, Database};
 use crate::backend::store::{self, PasswordStore};
-use crate::config::{self, Config};
+use crate::config::{self, Config, httpform_conf};
 use crate::sys::host;
 
 const PAM: &str = "pam";
@@ -28,7 +30,7 @@ pub(super) enum Respawn {
     Impossible,
 }
 
-/// The opened backends, in the order they are asked.
+/// The opened backends, each once, whoever asks them.
 pub(super) struct Panel {
     seats: Vec<Seat>,
 }
@@ -49,6 +51,8 @@ enum Wanted {
     Kerberos(kerberos5::Settings),
     Sasldb(sasldb::Settings),
     Accounts(Database, shadow::Settings),
+    Rimap(rimap::Settings),
+    HttpForm(httpform::Settings),
 }
 
 /// What opening a backend needs beside its settings.
@@ -65,7 +69,7 @@ pub(super) fn spawn_helper(
     config: &Config,
     peer_uid: Option<u32>,
 ) -> Result<Option<Helper>, StartError> {
-    let is_wanted = config.auth.backends.iter().any(|name| name == PAM);
+    let is_wanted = config.auth.asks(PAM);
     if !is_wanted || config.pam.socket.is_some() {
         return Ok(None);
     }
@@ -88,18 +92,19 @@ impl Panel {
 
     fn seat(present: &[Seat], mut means: Means<'_>) -> Result<Self, StartError> {
         let config = means.config;
-        let take = |name: &String| {
+        let take = |name: &str| {
             let wanted = Wanted::from(config, name)?;
             match present.iter().find(|seat| seat.settings == wanted) {
                 Some(seat) => Ok(seat.clone()),
                 None => Ok(Seat { backend: wanted.open(&mut means)?, settings: wanted }),
             }
         };
-        let seats = config.auth.backends.iter().map(take).collect::<Result<_, StartError>>()?;
+        let seats =
+            config.auth.all_backends().into_iter().map(take).collect::<Result<_, StartError>>()?;
         Ok(Self { seats })
     }
 
-    /// The backends as the authenticator asks them.
+    /// The backends, for the authenticator.
     pub(super) fn backends(&self) -> Vec<Arc<dyn Verify>> {
         self.seats.iter().map(|seat| Arc::clone(&seat.backend)).collect()
     }
@@ -113,11 +118,13 @@ impl Wanted {
             PAM => Ok(Self::Pam(config.pam.clone())),
             "sasldb" => Ok(Self::Sasldb(config.sasldb.clone())),
             "shadow" => Ok(Self::Accounts(Database::Shadow, config.shadow.clone())),
+            "rimap" => Ok(Self::Rimap(config.rimap.clone())),
+            "httpform" => Ok(Self::HttpForm(httpform_settings(config)?)),
             "getpwent" => Ok(Self::Accounts(Database::Passwd, config.shadow.clone())),
             "ldap" => Ok(Self::Ldap(Box::new(ldap_settings(config)?))),
             "kerberos5" => config::kerberos5_settings(&config.kerberos5)
                 .map(Self::Kerberos)
-                .map_err(StartError::KerberosConf),
+                .map_err(StartError::SaslauthdConf),
             _ => Err(StartError::NoBackend(name.to_owned())),
         }
     }
@@ -128,12 +135,24 @@ impl Wanted {
             Self::Ldap(settings) => Ldap::open((**settings).clone())?,
             Self::Kerberos(settings) => Kerberos::start(settings.clone(), host::fqdn())?,
             Self::Pam(settings) => Pam::connect(settings.clone(), means.reach(settings)?),
+            Self::Rimap(settings) => Rimap::open(settings.clone())?,
+            Self::HttpForm(settings) => HttpForm::open(settings.clone())?,
             Self::Sasldb(settings) => {
                 Sasldb::open(settings, HostNames { name: host::name(), fqdn: host::fqdn() })?
             }
             Self::Accounts(database, settings) => Accounts::start(*database, settings)?,
         })
     }
+}
+
+/// With what the original's file says, where it is to say it.
+fn httpform_settings(config: &Config) -> Result<httpform::Settings, StartError> {
+    let mut settings = config.httpform.clone();
+    if let Some(path) = &settings.config {
+        let (target, form) = httpform_conf::read(path).map_err(StartError::SaslauthdConf)?;
+        settings = httpform::Settings { target: Some(target), form, ..settings };
+    }
+    Ok(settings)
 }
 
 fn ldap_settings(config: &Config) -> Result<ldap::Settings, StartError> {

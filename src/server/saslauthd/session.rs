@@ -42,7 +42,7 @@ pub(super) fn begin(
     let uid = local_socket::peer(&stream).map(|peer| peer.uid);
     let session = Session {
         server: Arc::clone(server),
-        manners: **server.manners.load(),
+        manners: server.manners.load_full(),
         origin: Origin { uid, ..Origin::default() },
         started: Instant::now(),
     };
@@ -71,7 +71,7 @@ pub(super) fn begin(
 /// What is known of a connection.
 struct Session {
     server: Arc<Server>,
-    manners: Manners,
+    manners: Arc<Manners>,
     origin: Origin,
     started: Instant,
 }
@@ -154,6 +154,9 @@ impl Session {
             port: request.client.map(|client| client.port),
             ..self.origin
         };
+        if !self.manners.guests.include(self.origin.uid) {
+            return self.unwelcome(&request, origin);
+        }
         let claim = |user: &[u8], realm: &[u8]| Claim {
             user: user.to_vec(),
             realm: realm.to_vec(),
@@ -176,7 +179,25 @@ impl Session {
             return Work::refuse(claim, wording::BAD_SERVICE, reason, After::Close);
         };
         let attempt = Attempt { identity, realm, password: request.password, service, origin };
-        Work::Judge(claim, self.server.authenticator.authenticate(attempt))
+        Work::Judge(claim, self.server.authenticator.authenticate(attempt, self.server.name()))
+    }
+
+    /// The process may not ask here, whatever it asks.
+    fn unwelcome(&self, request: &Request<'_>, origin: Origin) -> Work {
+        let key = match self.server.name() {
+            None => "authd.allowed_users".to_owned(),
+            Some(name) => format!("allowed_users of the listener {name}"),
+        };
+        let uid = origin.uid.map_or_else(|| "unknown".to_owned(), |uid| uid.to_string());
+        let detail = format!("the peer's uid is {uid}, which is not among {key}");
+        let claim = Claim {
+            user: request.login.to_vec(),
+            realm: request.realm.to_vec(),
+            service: request.service.to_vec(),
+            origin,
+        };
+        let reason = Reason::new(ReasonCode::PeerNotAllowed, detail);
+        Work::refuse(claim, Reply::No, reason, After::Close)
     }
 
     fn malformed(&self, buffer: &RequestBuffer, refusal: Refusal) -> Refused {

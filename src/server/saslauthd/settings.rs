@@ -14,15 +14,37 @@ pub struct Settings {
     pub socket_owner: Option<String>,
     /// Mode of the socket's directory where we create it; an existing one is left as it is.
     pub directory_mode: u32,
-    /// Connections served at once; more wait in the backlog.
+    /// Accounts (names or numbers) whose processes may ask; empty: all.
+    pub allowed_users: Vec<String>,
+    /// Further sockets.
+    pub listeners: Vec<ListenerSettings>,
+    /// Connections served at once, on each socket; more wait in the backlog.
     pub max_connections: usize,
-    /// Connections of one uid that may wait, for the rest of a request or for a
+    /// Connections of one uid on one socket that may wait, for the rest of a request or for a
     /// verdict; more are told that nobody can be asked.
     pub max_connections_per_uid: usize,
     /// A peer must have sent its whole request within this time.
     pub request_timeout: Duration,
     /// What an outage looks like on the wire.
     pub unavailable: UnavailableReply,
+}
+
+/// A socket beside the default one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListenerSettings {
+    /// Its name: in logs, as the entrance of its logins, and behind `saslauthd-` where the
+    /// service manager opens it. Lower-case letters, digits and hyphens, 1 to 64; unique.
+    pub name: String,
+    /// As [`Settings::socket`].
+    pub socket: PathBuf,
+    /// As [`Settings::socket_mode`].
+    pub socket_mode: u32,
+    /// As [`Settings::socket_owner`].
+    pub socket_owner: Option<String>,
+    /// As [`Settings::directory_mode`].
+    pub directory_mode: u32,
+    /// As [`Settings::allowed_users`].
+    pub allowed_users: Vec<String>,
 }
 
 /// What the client sees when nobody could be asked.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::auth::{Accepted, Answer, Attempt, CacheSettings, TagKey, Verification, Verify};
+use crate::auth::{Accepted, Answer, Attempt, TagKey, Verification, Verify};
 use crate::base::{Reason, ReasonCode, Secret};
 use crate::listen::UnixSocketOptions;
 use crate::wire::saslauthd::Credentials;
@@ -59,6 +59,8 @@ fn settings(path: &Path) -> Settings {
         socket_mode: 0o600,
         socket_owner: None,
         directory_mode: 0o700,
+        allowed_users: Vec::new(),
+        listeners: Vec::new(),
         max_connections: 64,
         max_connections_per_uid: 64,
         request_timeout: Duration::from_secs(60),
@@ -71,15 +73,10 @@ impl Service {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("mux");
         let fake = Arc::new(Fake { name: backend, asked: AtomicUsize::new(0) });
-        let judging = crate::auth::Settings {
-            backends: vec![backend.to_owned()],
-            default_realm: "host.test".to_owned(),
-            floor: Duration::ZERO,
-            cache: CacheSettings { enabled: false, size: 1, ttl: Duration::ZERO },
-        };
+        let judging = crate::auth::Settings::for_tests(&[backend]);
         let backends = [Arc::clone(&fake) as Arc<dyn Verify>];
         let authenticator = Authenticator::new(&backends, &judging, TagKey::for_tests()).unwrap();
-        let server = Server::new(&settings(&path), authenticator);
+        let server = Server::new(&settings(&path), None, Guests::Everybody, authenticator);
         let options = UnixSocketOptions { mode: 0o600, owner: None, directory_mode: 0o700 };
         let socket = UnixSocket::bind(&path, &options).unwrap();
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
@@ -148,8 +145,20 @@ async fn closes_on_an_outage_or_says_no_as_reconfigured() {
     let service = Service::start("pam");
     assert_eq!(service.ask("outage", "x").await, b"");
     let changed = Settings { unavailable: UnavailableReply::No, ..settings(&service.path) };
-    service.server.reconfigure(&changed);
+    service.server.reconfigure(&changed, Guests::Everybody);
     assert_eq!(service.ask("outage", "x").await, b"\0\x02NO");
+}
+
+#[tokio::test]
+async fn asks_nobody_for_a_peer_that_is_not_allowed() {
+    let service = Service::start("store");
+    let us = nix::unistd::geteuid().as_raw();
+    let only = |uids: &[u32]| Guests::Only(uids.to_vec());
+    service.server.reconfigure(&settings(&service.path), only(&[us + 1]));
+    assert_eq!(service.ask("alice", "s3cret").await, b"\0\x02NO");
+    assert_eq!(service.asked(), 0);
+    service.server.reconfigure(&settings(&service.path), only(&[us + 1, us]));
+    assert_eq!(service.ask("alice", "s3cret").await, OK);
 }
 
 #[tokio::test]
@@ -215,7 +224,7 @@ async fn says_nothing_to_half_a_request() {
 async fn cuts_off_a_peer_that_never_finishes() {
     let service = Service::start("pam");
     let hasty = Settings { request_timeout: Duration::from_millis(50), ..settings(&service.path) };
-    service.server.reconfigure(&hasty);
+    service.server.reconfigure(&hasty, Guests::Everybody);
     assert_eq!(service.exchange(vec![b"\0\x05al".to_vec()]).await, b"");
     assert_eq!(service.exchange(vec![]).await, b"");
 }
@@ -248,7 +257,7 @@ fn logged(parts: Vec<Vec<u8>>) -> String {
             let service = Service::start("pam");
             let hasty =
                 Settings { request_timeout: Duration::from_millis(50), ..settings(&service.path) };
-            service.server.reconfigure(&hasty);
+            service.server.reconfigure(&hasty, Guests::Everybody);
             service.exchange(parts).await;
             service.stop.cancel();
             service.tasks.close();

@@ -212,7 +212,9 @@ impl Key {
         let key = self.part(usage, Part::Integrity);
         match self.enctype {
             Enctype::Aes128Sha1 | Enctype::Aes256Sha1 => self.hmac(&key, &[plain]),
-            Enctype::Aes128Sha256 | Enctype::Aes256Sha384 => self.hmac(&key, &[&[0; BLOCK], sealed]),
+            Enctype::Aes128Sha256 | Enctype::Aes256Sha384 => {
+                self.hmac(&key, &[&[0; BLOCK], sealed])
+            }
         }
     }
 

@@ -88,7 +88,11 @@ impl<'a> Reader<'a> {
 
     /// Takes `[number]` if it comes next.
     pub(super) fn optional(&mut self, number: u8) -> Result<Option<Self>, Malformed> {
-        if self.0.first() == Some(&(0xa0 | number)) { self.field(number).map(Some) } else { Ok(None) }
+        if self.0.first() == Some(&(0xa0 | number)) {
+            self.field(number).map(Some)
+        } else {
+            Ok(None)
+        }
     }
 
     /// Takes a number of at most 32 bits, with or without a sign.

@@ -160,12 +160,7 @@ impl Krb5Conf {
         Ok(None)
     }
 
-    fn relation(
-        &mut self,
-        reading: &mut Reading,
-        key: &str,
-        value: &str,
-    ) -> Result<(), LineError> {
+    fn relation(&mut self, reading: &mut Reading, key: &str, value: &str) -> Result<(), LineError> {
         if value.starts_with('{') {
             if reading.depth == 0 && reading.section == Section::Realms {
                 reading.realm = Some(self.place_of(key)?);

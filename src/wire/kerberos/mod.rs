@@ -30,10 +30,10 @@ mod request;
 pub use crypto::{Enctype, Key, Usage};
 pub use der::Malformed;
 pub use name::{Name, NameKind, Principal};
+#[cfg(test)]
+pub(crate) use reply::encode_error;
 pub use reply::{
     ErrorReply, KeyInfo, PreauthInfo, Reply, ReplyPart, Sealed, SealedReply, Ticket, TicketPart,
     error_codes,
 };
-#[cfg(test)]
-pub(crate) use reply::encode_error;
 pub use request::{AsRequest, Stamp, TgsRequest, framed};

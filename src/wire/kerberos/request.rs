@@ -156,10 +156,7 @@ fn pa_data(kind: i64, value: &[u8]) -> Vec<u8> {
 
 /// EncryptedData (RFC 4120 §5.2.9).
 fn encrypted(key: &Key, sealed: &[u8]) -> Vec<u8> {
-    sequence(&[
-        field(0, &der::integer(key.enctype().number())),
-        field(2, &der::octets(sealed)),
-    ])
+    sequence(&[field(0, &der::integer(key.enctype().number())), field(2, &der::octets(sealed))])
 }
 
 const AS_REQ: u8 = 10;

@@ -4,7 +4,8 @@
 //! mechanism is a line in [`TABLE`], in the order in which the original lists
 //! them for `-v`; what the original never had comes last.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
 
 use crate::backend::pam::UserForm;
 use crate::config::Config;
@@ -26,6 +27,8 @@ pub(super) struct Mechanism {
 enum Meaning {
     /// Nothing: the original does not look at it either.
     Ignored,
+    /// What it sets; without it the second one does.
+    Sets(fn(&mut Config, &str) -> Result<(), String>, fn(&mut Config)),
 }
 
 /// All of them.
@@ -33,12 +36,41 @@ pub(super) const TABLE: &[Mechanism] = &[
     Mechanism { name: "sasldb", option: Meaning::Ignored, join: None, needs_root: false },
     Mechanism { name: "getpwent", option: Meaning::Ignored, join: None, needs_root: true },
     Mechanism {
+        name: "kerberos5",
+        option: Meaning::Sets(kerberos_file, |config| {
+            let file = Path::new(SASLAUTHD_CONF);
+            if config.kerberos5.original.is_none() && file.exists() {
+                config.kerberos5.original = Some(file.into());
+            }
+            kerberos_environment(config, |name| std::env::var_os(name));
+        }),
+        // A realm is part of a principal, and is there once, whatever is joined.
+        join: None,
+        needs_root: false,
+    },
+    Mechanism {
         name: "pam",
         option: Meaning::Ignored,
         join: Some(|config| config.pam.user = UserForm::Claimed),
         needs_root: false,
     },
+    Mechanism {
+        name: "rimap",
+        option: Meaning::Sets(imap_server, |_| ()),
+        join: Some(|config| config.rimap.user = UserForm::Claimed),
+        needs_root: false,
+    },
     Mechanism { name: "shadow", option: Meaning::Ignored, join: None, needs_root: true },
+    Mechanism {
+        name: "httpform",
+        option: Meaning::Sets(form_file, |config| {
+            if config.httpform.target.is_none() && config.httpform.config.is_none() {
+                config.httpform.config = Some(SASLAUTHD_CONF.into());
+            }
+        }),
+        join: None,
+        needs_root: false,
+    },
     Mechanism { name: "store", option: Meaning::Ignored, join: None, needs_root: false },
 ];
 
@@ -58,7 +90,7 @@ impl Mechanism {
     pub(super) fn apply(
         &self,
         option: &OsStr,
-        _config: &mut Config,
+        config: &mut Config,
     ) -> Result<Option<String>, String> {
         match self.option {
             Meaning::Ignored => Ok(Some(format!(
@@ -66,6 +98,17 @@ impl Mechanism {
                 option.display(),
                 self.name
             ))),
+            Meaning::Sets(set, _) => {
+                let text = option.to_str().ok_or("-O is not UTF-8")?;
+                set(config, text).map(|()| None)
+            }
+        }
+    }
+
+    /// What holds without `-O`.
+    pub(super) fn apply_nothing(&self, config: &mut Config) {
+        if let Meaning::Sets(_, otherwise) = self.option {
+            otherwise(config);
         }
     }
 
@@ -74,5 +117,90 @@ impl Mechanism {
         if let Some(join) = self.join {
             join(config);
         }
+    }
+}
+
+/// `host` or `host/port`, the port a number or a name, as the original reads it. The
+/// original sends passwords in clear wherever that is, so here it may, too.
+fn imap_server(config: &mut Config, text: &str) -> Result<(), String> {
+    let (host, port) = match text.split_once('/') {
+        None => (text, None),
+        Some((host, "imap")) => (host, Some(143)),
+        Some((host, "imaps")) => (host, Some(993)),
+        Some((host, port)) => {
+            let number = port.parse().ok().filter(|port| *port != 0);
+            let number = number.ok_or_else(|| format!("-O {text}: {port} is no port"))?;
+            (host, Some(number))
+        }
+    };
+    if host.is_empty() {
+        return Err(format!("-O {text}: the host is missing"));
+    }
+    host.clone_into(&mut config.rimap.host);
+    config.rimap.port = port;
+    config.rimap.is_clear_allowed = true;
+    Ok(())
+}
+
+fn form_file(config: &mut Config, text: &str) -> Result<(), String> {
+    config.httpform.target = None;
+    config.httpform.config = Some(text.into());
+    Ok(())
+}
+
+fn kerberos_file(config: &mut Config, text: &str) -> Result<(), String> {
+    config.kerberos5.original = Some(text.into());
+    kerberos_environment(config, |name| std::env::var_os(name));
+    Ok(())
+}
+
+/// What libkrb5 looks for in the environment, which units of saslauthd set.
+fn kerberos_environment(config: &mut Config, variable: impl Fn(&str) -> Option<OsString>) {
+    // A list of files is separated by colons; the first one has the last word.
+    let first = |name: &str| {
+        let value = variable(name)?.into_string().ok()?;
+        let value = value.strip_prefix("FILE:").unwrap_or(&value);
+        value.split(':').next().filter(|path| path.starts_with('/')).map(PathBuf::from)
+    };
+    if let Some(path) = first("KRB5_CONFIG") {
+        config.kerberos5.krb5_conf = path;
+    }
+    if let Some(path) = first("KRB5_KTNAME") {
+        config.kerberos5.keytab = path;
+    }
+}
+
+/// Where the original looks without `-O`.
+const SASLAUTHD_CONF: &str = "/etc/saslauthd.conf";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_option_of_rimap_is_a_host_and_perhaps_a_port() {
+        let taken = |text: &str| {
+            let mut config = Config::with_defaults("mx.example.test");
+            let rimap = find("rimap").unwrap();
+            let outcome = rimap.apply(OsStr::new(text), &mut config);
+            outcome.map(|_| (config.rimap.host.clone(), config.rimap.effective_port()))
+        };
+        let pair = |host: &str, port| Ok((host.to_owned(), port));
+        assert_eq!(taken("imap.test"), pair("imap.test", 143));
+        assert_eq!(taken("imap.test/imap"), pair("imap.test", 143));
+        assert_eq!(taken("::1/1143"), pair("::1", 1143));
+        for text in ["", "/143", "host/", "host/0", "host/x", "host/70000"] {
+            assert!(taken(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn httpform_reads_the_file_of_the_original() {
+        let mut config = Config::with_defaults("mx.example.test");
+        let httpform = find("httpform").unwrap();
+        httpform.apply_nothing(&mut config);
+        assert_eq!(config.httpform.config, Some("/etc/saslauthd.conf".into()));
+        httpform.apply(OsStr::new("/x.conf"), &mut config).unwrap();
+        assert_eq!(config.httpform.config, Some("/x.conf".into()));
     }
 }

@@ -59,6 +59,9 @@ impl Settled {
         if flags.joins_realm {
             mechanism.join_realm(&mut self.config);
         }
+        if flags.option.is_none() {
+            mechanism.apply_nothing(&mut self.config);
+        }
         if let Some(option) = &flags.option {
             let note = mechanism.apply(option, &mut self.config).map_err(|why| {
                 format!("failed to initialize mechanism {}: {why}", mechanism.name)
