@@ -27,15 +27,15 @@ fn read(source: &str, native: &Settings) -> Result<Settings, Vec<Problem>> {
     if let Some(entry) = conf.first("krb5_keytab") {
         let name = entry.value.trim_end();
         let path = taken(entry, forms::path(name.strip_prefix("FILE:").unwrap_or(name)));
-        problems.extend(path.map(|path| settings.keytab = path).err());
+        problems.extend(path.map(|path| settings.keytab = path).err().map(|it| *it));
     }
     if let Some(entry) = conf.first("krb5_verify_principal") {
         let name = taken(entry, forms::kerberos_service(entry.value.trim_end()));
-        problems.extend(name.map(|name| settings.service = name).err());
+        problems.extend(name.map(|name| settings.service = name).err().map(|it| *it));
     }
     if let Some(entry) = conf.first("krb5_servername") {
         let name = taken(entry, forms::host_name(entry.value.trim_end()));
-        problems.extend(name.map(|name| settings.server_name = name).err());
+        problems.extend(name.map(|name| settings.server_name = name).err().map(|it| *it));
     }
     let is_refused = |entry: &&Entry<'_>| {
         let key = entry.key.as_str();
@@ -50,8 +50,8 @@ fn read(source: &str, native: &Settings) -> Result<Settings, Vec<Problem>> {
     if problems.is_empty() { Ok(settings) } else { Err(problems) }
 }
 
-fn taken<T>(entry: &Entry<'_>, parsed: Parsed<T>) -> Result<T, Problem> {
-    parsed.map_err(|why| entry.refused(&why))
+fn taken<T>(entry: &Entry<'_>, parsed: Parsed<T>) -> Result<T, Box<Problem>> {
+    parsed.map_err(|why| Box::new(entry.refused(&why)))
 }
 
 #[cfg(test)]

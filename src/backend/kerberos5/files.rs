@@ -11,19 +11,19 @@ use super::settings::Settings;
 use crate::auth::{Attempt, RealmSource};
 use crate::base::{Printable, Reason, ReasonCode};
 use crate::wire::kerberos::keytab::{Keytab, ServiceKey};
-use crate::wire::kerberos::krb5_conf::{self, Address, Include, Krb5Conf, Reading};
+use crate::wire::kerberos::krb5_conf::{self, Include, Krb5Conf, Reading, Realm};
 use crate::wire::kerberos::{Name, Principal};
 
 /// All that one login needs of the files.
 pub(super) struct Login {
     /// Who is claimed.
     pub(super) client: Principal,
-    /// The KDCs of the client's realm.
-    pub(super) kdcs: Vec<Address>,
+    /// The client's realm.
+    pub(super) home: Realm,
     /// Whose key is in the keytab.
     pub(super) service: Principal,
-    /// The KDCs of the service's realm; the same in almost every house.
-    pub(super) service_kdcs: Vec<Address>,
+    /// The service's realm; the same in almost every house.
+    pub(super) away: Realm,
     /// The keys of the service: at least one.
     pub(super) keys: Vec<ServiceKey>,
 }
@@ -45,11 +45,11 @@ pub(super) fn look_up(
     let client = Principal { name, realm };
     let host = settings.server_name.as_deref().unwrap_or(fqdn);
     let service = service(settings, &keytab, &Name::new(&[&settings.service, host]), &client)?;
-    let kdcs = kdcs(settings, &conf, &client.realm)?;
-    let service_kdcs = kdcs_of_service(settings, &conf, &client, &service, &kdcs)?;
+    let home = with_kdcs(settings, &conf, &client.realm)?;
+    let away = with_kdcs(settings, &conf, &service.realm)?;
     let mut keytab = keytab;
     keytab.retain(|key| key.principal == service);
-    Ok(Some(Login { client, kdcs, service, service_kdcs, keys: keytab.into_keys() }))
+    Ok(Some(Login { client, home, service, away, keys: keytab.into_keys() }))
 }
 
 /// The realm as it is written in krb5.conf; `None` for one that is not there: a
@@ -98,29 +98,18 @@ fn service(
     })
 }
 
-fn kdcs(settings: &Settings, conf: &Krb5Conf, realm: &str) -> Result<Vec<Address>, Reason> {
-    let found = conf.realm(realm).map(|realm| realm.kdcs.clone()).unwrap_or_default();
-    if found.is_empty() {
+/// The realm, which must have KDCs.
+fn with_kdcs(settings: &Settings, conf: &Krb5Conf, realm: &str) -> Result<Realm, Reason> {
+    let found = conf.realm(realm).filter(|found| !found.kdcs.is_empty());
+    let Some(found) = found else {
         let realm = Printable::from(realm);
         return Err(damaged(format!(
             "{} has no line kdc = HOST for {realm} in [realms]; DNS is not asked for KDCs",
             settings.krb5_conf.display()
         )));
-    }
-    Ok(found)
-}
-
-fn kdcs_of_service(
-    settings: &Settings,
-    conf: &Krb5Conf,
-    client: &Principal,
-    service: &Principal,
-    kdcs_of_client: &[Address],
-) -> Result<Vec<Address>, Reason> {
-    if client.realm == service.realm {
-        return Ok(kdcs_of_client.to_vec());
-    }
-    kdcs(settings, conf, &service.realm)
+    };
+    // Its name as the principals have it: [realms] was searched without regard to capitals.
+    Ok(Realm { name: realm.to_owned(), kdcs: found.kdcs.clone() })
 }
 
 fn read_keytab(path: &Path) -> Result<Keytab, Reason> {

@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout};
 use crate::backend::dial;
 use crate::base::{Reason, ReasonCode};
 use crate::wire::kerberos::framed;
-use crate::wire::kerberos::krb5_conf::Address;
+use crate::wire::kerberos::krb5_conf::{Address, Realm};
 
 /// The KDC of each realm that answered last.
 #[derive(Default)]
@@ -30,13 +30,12 @@ impl Preference {
     /// Why none of them answered until `deadline`.
     pub(super) async fn ask(
         &self,
-        realm: &str,
-        kdcs: &[Address],
+        realm: &Realm,
         message: &[u8],
         deadline: Instant,
     ) -> Result<Vec<u8>, Reason> {
         let framed = framed(message);
-        let kdcs = self.ordered(realm, kdcs);
+        let kdcs = self.ordered(realm);
         let mut failures = Vec::new();
         for (number, kdc) in kdcs.iter().enumerate() {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -46,7 +45,7 @@ impl Preference {
             match answer.unwrap_or_else(|_| Err(format!("{kdc}: no answer within {share:?}"))) {
                 Ok(bytes) => {
                     if number > 0 {
-                        self.prefer(realm, kdc);
+                        self.prefer(&realm.name, kdc);
                     }
                     return Ok(bytes);
                 }
@@ -55,13 +54,13 @@ impl Preference {
         }
         Err(Reason::new(
             ReasonCode::BackendDown,
-            format!("no KDC of {realm} answers ({}); TCP is spoken", failures.join("; ")),
+            format!("no KDC of {} answers ({}); TCP is spoken", realm.name, failures.join("; ")),
         ))
     }
 
-    fn ordered(&self, realm: &str, kdcs: &[Address]) -> Vec<Address> {
-        let first = self.lock().get(realm).cloned();
-        let mut kdcs = kdcs.to_vec();
+    fn ordered(&self, realm: &Realm) -> Vec<Address> {
+        let first = self.lock().get(&realm.name).cloned();
+        let mut kdcs = realm.kdcs.clone();
         kdcs.sort_by_key(|kdc| Some(kdc) != first.as_ref());
         kdcs
     }
@@ -134,6 +133,10 @@ mod tests {
         })
     }
 
+    fn realm(name: &str, kdcs: &[&Address]) -> Realm {
+        Realm { name: name.to_owned(), kdcs: kdcs.iter().copied().cloned().collect() }
+    }
+
     fn soon() -> Instant {
         Instant::now() + Duration::from_secs(60)
     }
@@ -143,13 +146,13 @@ mod tests {
         let (gone, dead) = listener().await;
         drop(gone);
         let (alive, second) = listener().await;
-        let kdcs = [dead.clone(), second.clone()];
+        let kdcs = realm("R", &[&dead, &second]);
         let preference = Preference::default();
         let asked = answering(alive, framed(b"reply"));
-        assert_eq!(preference.ask("R", &kdcs, b"ask", soon()).await.unwrap(), b"reply");
+        assert_eq!(preference.ask(&kdcs, b"ask", soon()).await.unwrap(), b"reply");
         assert_eq!(asked.await.unwrap(), b"ask");
-        assert_eq!(preference.ordered("R", &kdcs), [second, dead.clone()]);
-        assert_eq!(preference.ordered("OTHER", &kdcs)[0], dead);
+        assert_eq!(preference.ordered(&kdcs), [second.clone(), dead.clone()]);
+        assert_eq!(preference.ordered(&realm("OTHER", &[&dead, &second]))[0], dead);
     }
 
     #[tokio::test]
@@ -163,8 +166,8 @@ mod tests {
         ] {
             let (alive, odd) = listener().await;
             let asked = answering(alive, bytes);
-            let kdcs = [dead.clone(), odd.clone()];
-            let error = Preference::default().ask("R", &kdcs, b"ask", soon()).await.unwrap_err();
+            let kdcs = realm("R", &[&dead, &odd]);
+            let error = Preference::default().ask(&kdcs, b"ask", soon()).await.unwrap_err();
             assert_eq!(error.code, ReasonCode::BackendDown);
             for part in [&dead.to_string(), &odd.to_string(), text] {
                 assert!(error.detail.contains(part), "{}", error.detail);
@@ -177,7 +180,8 @@ mod tests {
     async fn one_that_says_nothing_is_not_waited_for_beyond_the_deadline() {
         let (_silent, kdc) = listener().await;
         let deadline = Instant::now() + Duration::from_millis(50);
-        let error = Preference::default().ask("R", &[kdc], b"ask", deadline).await.unwrap_err();
+        let error =
+            Preference::default().ask(&realm("R", &[&kdc]), b"ask", deadline).await.unwrap_err();
         assert!(error.detail.contains("no answer within"), "{}", error.detail);
     }
 }

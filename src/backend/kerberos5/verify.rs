@@ -1,7 +1,7 @@
 //! The backend itself: one login, from the files to the answer.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
@@ -13,8 +13,8 @@ use super::settings::Settings;
 use crate::auth::{Accepted, Answer, Attempt, Verification, Verify};
 use crate::backend::hashing::{Cost, HashPool, Refused};
 use crate::base::{Reason, ReasonCode};
-use crate::wire::kerberos::krb5_conf::Address;
-use crate::wire::kerberos::{Key, Name, Principal, SealedReply, Stamp};
+use crate::wire::kerberos::krb5_conf::Realm;
+use crate::wire::kerberos::{Key, Name, Principal, Stamp};
 
 /// The KDCs as authd asks them.
 pub struct Kerberos {
@@ -72,10 +72,11 @@ impl Verify for Kerberos {
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
             return Verification::Ready(Answer::Unavailable(busy()));
         };
-        let deadline = Instant::now() + self.settings.timeout;
+        let limit = self.settings.timeout;
+        let deadline = Instant::now() + limit;
+        let errand = Errand { backend: self, attempt, deadline, _place: place };
         Verification::Pending(Box::pin(async move {
-            let limit = self.settings.timeout;
-            let answer = timeout_at(deadline, self.run(attempt, deadline, place)).await;
+            let answer = timeout_at(deadline, errand.run()).await;
             answer.unwrap_or_else(|_| {
                 let detail = format!(
                     "no answer within {limit:?}: is a KDC or the name service slow, or are there \
@@ -87,129 +88,108 @@ impl Verify for Kerberos {
     }
 }
 
-impl Kerberos {
-    async fn run(
-        &self,
-        attempt: Arc<Attempt>,
-        deadline: Instant,
-        _place: OwnedSemaphorePermit,
-    ) -> Answer {
-        match self.log_in(&attempt, deadline).await {
-            Ok(answer) | Err(answer) => answer,
+/// One login under way.
+struct Errand {
+    backend: Arc<Kerberos>,
+    attempt: Arc<Attempt>,
+    deadline: Instant,
+    /// One of those that may be under way.
+    _place: OwnedSemaphorePermit,
+}
+
+impl Errand {
+    async fn run(self) -> Answer {
+        match self.log_in().await {
+            Ok(accepted) => Answer::Accepted(accepted),
+            Err(answer) => answer,
         }
     }
 
     /// A login, step by step; whatever ends it early is an error.
-    async fn log_in(&self, attempt: &Arc<Attempt>, deadline: Instant) -> Result<Answer, Answer> {
-        let Some(login) = self.look_up(attempt).await? else {
-            return Err(self.unknown(attempt).await);
-        };
-        let login = Arc::new(login);
-        let granting = match self.granting(attempt, &login, deadline).await {
-            Err(Answer::Unknown) => return Err(self.unknown(attempt).await),
+    async fn log_in(&self) -> Result<Accepted, Answer> {
+        let Some(login) = self.look_up().await? else { return Err(self.unknown().await) };
+        let granting = match self.granting(&login).await {
+            Err(Answer::Unknown) => return Err(self.unknown().await),
             granted => granted?,
         };
-        let grant = self.service_ticket(&login, granting, deadline).await?;
+        let grant = self.service_ticket(&login, granting).await?;
         let now = seconds();
         exchange::check_ticket(&login, &grant, now).map_err(Answer::Unavailable)?;
-        let valid_for = grant.expiration.map(|end| {
-            let left = u64::try_from(end.saturating_sub(now)).unwrap_or(0);
-            std::time::Duration::from_secs(left)
-        });
-        Ok(Answer::Accepted(Accepted { user: None, label: None, valid_for }))
+        let valid_for = grant
+            .expiration
+            .map(|end| Duration::from_secs(u64::try_from(end.saturating_sub(now)).unwrap_or(0)));
+        Ok(Accepted { user: None, label: None, valid_for })
     }
 
     /// Whom to ask; `None` if the files say that there can be no such user.
-    async fn look_up(&self, attempt: &Arc<Attempt>) -> Result<Option<Login>, Answer> {
-        let (settings, fqdn) = (self.settings.clone(), self.fqdn.clone());
-        let attempt = Arc::clone(attempt);
-        self.aside(move || files::look_up(&settings, &fqdn, &attempt))
-            .await?
-            .map_err(Answer::Unavailable)
+    async fn look_up(&self) -> Result<Option<Login>, Answer> {
+        let (backend, attempt) = (Arc::clone(&self.backend), Arc::clone(&self.attempt));
+        let work = move || files::look_up(&backend.settings, &backend.fqdn, &attempt);
+        self.aside(work).await?.map_err(Answer::Unavailable)
     }
 
     /// Gets the ticket-granting ticket, and so knows that the password is the one
     /// that whoever answered knows.
-    async fn granting(
-        &self,
-        attempt: &Arc<Attempt>,
-        login: &Arc<Login>,
-        deadline: Instant,
-    ) -> Result<Grant, Answer> {
+    async fn granting(&self, login: &Login) -> Result<Grant, Answer> {
         let first = stamp()?;
-        let bytes = self.ask(login, exchange::open(login, &first), deadline).await?;
-        let (key, nonce, reply, proof): (Key, u32, SealedReply, Proof) =
-            match exchange::judge_opening(login, &bytes)? {
-                Opening::Granted(recipe, reply) => {
-                    (self.key(attempt, recipe).await?, first.nonce(), *reply, Proof::NotAsked)
-                }
-                Opening::Prove(recipe, cookie) => {
-                    let key = self.key(attempt, recipe).await?;
-                    let second = stamp()?;
-                    let message = exchange::prove(login, &key, cookie.as_deref(), &second);
-                    let bytes = self.ask(login, message, deadline).await?;
-                    let reply = exchange::judge_proof(login, &bytes)?;
-                    (key, second.nonce(), *reply, Proof::Given)
-                }
-            };
-        exchange::unseal(login, reply, &key, nonce, proof)
+        let bytes = self.ask(&login.home, exchange::open(login, &first)).await?;
+        match exchange::judge_opening(login, &bytes)? {
+            Opening::Granted(recipe, reply) => {
+                let key = self.key(recipe).await?;
+                exchange::unseal(login, *reply, &key, first.nonce(), Proof::NotAsked)
+            }
+            Opening::Prove(recipe, cookie) => {
+                let key = self.key(recipe).await?;
+                let second = stamp()?;
+                let message = exchange::prove(login, &key, cookie.as_deref(), &second);
+                let bytes = self.ask(&login.home, message).await?;
+                let reply = exchange::judge_proof(login, &bytes)?;
+                exchange::unseal(login, *reply, &key, second.nonce(), Proof::Given)
+            }
+        }
     }
 
     /// Gets the ticket of our service: over one more realm, where ours is not the client's.
-    async fn service_ticket(
-        &self,
-        login: &Login,
-        granting: Grant,
-        deadline: Instant,
-    ) -> Result<Grant, Answer> {
-        let (from, to) = (login.client.realm.as_str(), login.service.realm.as_str());
+    async fn service_ticket(&self, login: &Login, granting: Grant) -> Result<Grant, Answer> {
+        let (from, to) = (&login.home.name, &login.service.realm);
         let mut granting = granting;
         if from != to {
             let name = Name::new(&["krbtgt", to]);
-            let bridge = Principal { name, realm: from.to_owned() };
-            granting =
-                self.ticket(login, (from, &login.kdcs), &bridge, &granting, deadline).await?;
+            let bridge = Principal { name, realm: from.clone() };
+            granting = self.ticket(login, &login.home, &bridge, &granting).await?;
         }
-        let kdcs = (to, &login.service_kdcs);
-        self.ticket(login, kdcs, &login.service, &granting, deadline).await
+        self.ticket(login, &login.away, &login.service, &granting).await
     }
 
     async fn ticket(
         &self,
         login: &Login,
-        (realm, kdcs): (&str, &[Address]),
+        realm: &Realm,
         service: &Principal,
         granting: &Grant,
-        deadline: Instant,
     ) -> Result<Grant, Answer> {
         let stamp = stamp()?;
         let message = exchange::ask_for(login, service, granting, &stamp);
-        let bytes = self.preference.ask(realm, kdcs, &message, deadline).await;
-        let bytes = bytes.map_err(Answer::Unavailable)?;
+        let bytes = self.ask(realm, message).await?;
         exchange::judge_ticket(login, service, granting, stamp.nonce(), &bytes)
     }
 
-    async fn ask(
-        &self,
-        login: &Login,
-        message: Vec<u8>,
-        deadline: Instant,
-    ) -> Result<Vec<u8>, Answer> {
-        let answer = self.preference.ask(&login.client.realm, &login.kdcs, &message, deadline);
-        answer.await.map_err(Answer::Unavailable)
+    async fn ask(&self, realm: &Realm, message: Vec<u8>) -> Result<Vec<u8>, Answer> {
+        let answer = self.backend.preference.ask(realm, &message, self.deadline).await;
+        answer.map_err(Answer::Unavailable)
     }
 
-    async fn key(&self, attempt: &Arc<Attempt>, recipe: Recipe) -> Result<Key, Answer> {
-        let attempt = Arc::clone(attempt);
+    async fn key(&self, recipe: Recipe) -> Result<Key, Answer> {
+        let attempt = Arc::clone(&self.attempt);
         self.aside(move || recipe.key(&attempt.password)).await
     }
 
     /// "No such user", after the work that a wrong password would have been.
-    async fn unknown(&self, attempt: &Arc<Attempt>) -> Answer {
-        let identity = &attempt.identity;
+    async fn unknown(&self) -> Answer {
+        let identity = &self.attempt.identity;
         let name = Name::new(&[identity.user()]);
         let recipe = Recipe::decoy(&Principal { name, realm: identity.realm().to_owned() });
-        match self.key(attempt, recipe).await {
+        match self.key(recipe).await {
             Ok(_) => Answer::Unknown,
             Err(answer) => answer,
         }
@@ -221,7 +201,7 @@ impl Kerberos {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Answer> {
         let stopping = || Answer::Unavailable(ReasonCode::Stopping.into());
-        let pool = self.pool.as_ref().ok_or_else(stopping)?;
+        let pool = self.backend.pool.as_ref().ok_or_else(stopping)?;
         let receiver = pool.submit(move |_| work()).map_err(|refused| match refused {
             Refused::Busy => Answer::Unavailable(busy()),
             Refused::Stopping => stopping(),

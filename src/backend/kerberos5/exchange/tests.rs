@@ -2,15 +2,16 @@
 //! not believed, is tried with real KDCs in `tests/kerberos5.rs`.
 
 use super::*;
+use crate::wire::kerberos::krb5_conf::Realm;
 use crate::wire::kerberos::{Name, encode_error};
 
 fn login() -> Login {
     let principal = |parts: &[&str]| Principal { name: Name::new(parts), realm: "A.TEST".into() };
     Login {
         client: principal(&["alice"]),
-        kdcs: Vec::new(),
+        home: Realm { name: "A.TEST".into(), kdcs: Vec::new() },
         service: principal(&["host", "mx.a.test"]),
-        service_kdcs: Vec::new(),
+        away: Realm { name: "A.TEST".into(), kdcs: Vec::new() },
         keys: Vec::new(),
     }
 }

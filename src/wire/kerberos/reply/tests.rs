@@ -9,8 +9,11 @@ fn pa_data(kind: i64, value: &[u8]) -> Vec<u8> {
     der::sequence(&[der::field(1, &der::integer(kind)), der::field(2, &der::octets(value))])
 }
 
-fn info2(entries: &[(i64, Option<&str>, Option<&[u8]>)]) -> Vec<u8> {
-    let entry = |(enctype, salt, count): &(i64, Option<&str>, Option<&[u8]>)| {
+/// Kind, salt, rounds.
+type Entry<'a> = (i64, Option<&'a str>, Option<&'a [u8]>);
+
+fn info2(entries: &[Entry<'_>]) -> Vec<u8> {
+    let entry = |(enctype, salt, count): &Entry<'_>| {
         let mut fields = vec![der::field(0, &der::integer(*enctype))];
         fields.extend(salt.map(|salt| der::field(1, &der::text(salt))));
         fields.extend(count.map(|count| der::field(2, &der::octets(count))));
