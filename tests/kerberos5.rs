@@ -154,7 +154,7 @@ fn spawn(subject: Subject, place: &Path, flags: &[&str]) -> Child {
         Subject::Ours => {
             let text = format!(
                 "[authd]\nsocket = \"{shown}/mux\"\nbackends = [\"kerberos5\"]\nfloor = \"0s\"\n\
-                 [kerberos5]\nkrb5_conf = \"{shown}/krb5.conf\"\nkeytab = \"{shown}/keytab\"\n\
+                 [kerberos5]\nkrb_conf = \"{shown}/krb5.conf\"\nkeytab = \"{shown}/keytab\"\n\
                  server_name = \"{HOST}\"\ntimeout = \"20s\"\n"
             );
             let config = place.join("saslgate.toml");

@@ -29,7 +29,7 @@ pub(super) const SECTION: Section = Section {
                    server_name.",
         },
         Key {
-            name: "krb5_conf",
+            name: "krb_conf",
             kind: Kind::Text {
                 form: forms::PATH,
                 set: |config, text| path(text).map(|path| config.kerberos5.krb5_conf = path),
