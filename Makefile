@@ -5,6 +5,8 @@ SYSCONFDIR ?= /etc
 DESTDIR ?=
 
 BINDIR = $(PREFIX)/bin
+SBINDIR = $(PREFIX)/sbin
+MANDIR ?= $(PREFIX)/share/man
 DATADIR = $(PREFIX)/share/saslgate
 UNITDIR ?= $(SYSCONFDIR)/systemd/system
 SYSUSERSDIR ?= $(SYSCONFDIR)/sysusers.d
@@ -100,6 +102,7 @@ install: $(TARGET_DIR)/release/saslgate $(TARGET_DIR)/release/saslgate-pam ## In
 	[ -e "$(DESTDIR)$(SYSCONFDIR)/saslgate/saslgate.toml" ] || \
 		install -m 0644 packaging/host.toml "$(DESTDIR)$(SYSCONFDIR)/saslgate/saslgate.toml"
 	install -m 0644 packaging/saslgate.toml "$(DESTDIR)$(DATADIR)/saslgate.toml.example"
+	$(TARGET_DIR)/release/saslgate man "$(DESTDIR)$(MANDIR)"
 	@[ -n "$(DESTDIR)" ] || $(MAKE) --no-print-directory activate
 
 # Accounts and directories; no service is started, none enabled.
@@ -113,13 +116,39 @@ $(TARGET_DIR)/release/saslgate $(TARGET_DIR)/release/saslgate-pam:
 	@echo "$@ is not built: run 'make release' first (as yourself, not as root)"; exit 1
 
 .PHONY: install-links
-install-links: ## Also answer to saslpasswd2, sasldblistusers2, testsaslauthd (first in PATH beside Cyrus's own)
-	install -d "$(DESTDIR)$(BINDIR)"
+install-links: ## Also answer to saslpasswd2, sasldblistusers2, testsaslauthd, saslauthd (first in PATH beside Cyrus's own)
+	install -d "$(DESTDIR)$(BINDIR)" "$(DESTDIR)$(SBINDIR)"
 	for name in $(LINKS); do \
 		if [ -e "$(DESTDIR)$(BINDIR)/$$name" ] && [ ! -L "$(DESTDIR)$(BINDIR)/$$name" ]; then \
 			echo "$(BINDIR)/$$name is there already and is no link; left as it is"; \
 		else ln -sf saslgate "$(DESTDIR)$(BINDIR)/$$name"; fi; \
 	done
+	ln -sf ../bin/saslgate "$(DESTDIR)$(SBINDIR)/saslauthd"
+	"$(DESTDIR)$(BINDIR)/saslgate" man --originals "$(DESTDIR)$(MANDIR)"
+
+# Every flag and mechanism goes on working: only the path of the program changes.
+.PHONY: swap-saslauthd
+swap-saslauthd: ## Put saslgate in the place of saslauthd, flags and all (undo: make unswap-saslauthd)
+	@[ -x "$(DESTDIR)$(BINDIR)/saslgate" ] || { echo "run 'make install' first"; exit 1; }
+	@if [ -x /usr/bin/dpkg-divert ]; then \
+		dpkg-divert --local --rename --divert /usr/sbin/saslauthd.cyrus --add /usr/sbin/saslauthd && \
+		ln -sf "$(BINDIR)/saslgate" /usr/sbin/saslauthd; \
+	else \
+		ln -sf ../bin/saslgate "$(SBINDIR)/saslauthd" && install -d "$(UNITDIR)/saslauthd.service.d" && \
+		printf '[Service]\nExecStart=\nExecStart=%s -m $$SOCKETDIR -a $$MECH $$FLAGS\n' "$(SBINDIR)/saslauthd" \
+			> "$(UNITDIR)/saslauthd.service.d/swap.conf"; \
+	fi
+	@[ ! -d /run/systemd/system ] || systemctl daemon-reload
+	@echo "now: systemctl restart saslauthd (or: service saslauthd restart)"
+
+.PHONY: unswap-saslauthd
+unswap-saslauthd: ## Put Cyrus saslauthd back
+	@if [ -x /usr/bin/dpkg-divert ]; then \
+		if [ "$$(readlink /usr/sbin/saslauthd)" = "$(BINDIR)/saslgate" ]; then rm -f /usr/sbin/saslauthd; fi; \
+		dpkg-divert --local --rename --divert /usr/sbin/saslauthd.cyrus --remove /usr/sbin/saslauthd; \
+	else rm -f "$(UNITDIR)/saslauthd.service.d/swap.conf"; fi
+	@[ ! -d /run/systemd/system ] || systemctl daemon-reload
+	@echo "now: systemctl restart saslauthd (or: service saslauthd restart)"
 
 .PHONY: install-dropin
 install-dropin: ## Let the host's own saslauthd.service run saslgate (undo: make uninstall-dropin)
@@ -139,6 +168,11 @@ uninstall: uninstall-dropin ## Remove what install put there; configuration, acc
 	for name in $(LINKS); do \
 		[ "$$(readlink "$(DESTDIR)$(BINDIR)/$$name")" != saslgate ] || rm -f "$(DESTDIR)$(BINDIR)/$$name"; \
 	done
+	[ "$$(readlink "$(DESTDIR)$(SBINDIR)/saslauthd")" != ../bin/saslgate ] || rm -f "$(DESTDIR)$(SBINDIR)/saslauthd"
+	for page in "$(DESTDIR)$(MANDIR)"/man8/*.8; do \
+		! head -n 5 "$$page" 2>/dev/null | grep -q saslgate || rm -f "$$page"; \
+	done
+	rm -f "$(DESTDIR)$(MANDIR)/man5/saslgate.toml.5"
 	rm -f "$(DESTDIR)$(BINDIR)/saslgate" "$(DESTDIR)$(BINDIR)/saslgate-pam"
 	for unit in $(UNITS); do \
 		rm -f "$(DESTDIR)$(UNITDIR)/$$unit"; rm -rf "$(DESTDIR)$(UNITDIR)/$$unit.d/$(DISTRO).conf"; \

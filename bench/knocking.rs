@@ -187,7 +187,7 @@ impl Load<'_> {
         if who.filled < 4 || &who.reply[2..] != group.wants {
             tally.failed += 1;
         }
-        if who.started >= self.warm && now < self.end {
+        if now >= self.warm && now < self.end {
             tally.times.push(now - who.started);
         }
         let all = tally.all;

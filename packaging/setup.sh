@@ -58,6 +58,8 @@ command lighttpd                                 lighttpd             lighttpd
 file    /usr/lib/lighttpd/mod_openssl.so|/usr/lib64/lighttpd/mod_openssl.so  lighttpd-mod-openssl lighttpd
 command ps                                       procps               procps-ng
 command ss                                       iproute2             iproute
+command man                                      man-db               man-db
+command groff                                    groff-base           groff-base
 '
 # Servers that ask a saslauthd, one a line as above. Most of them exclude sendmail, or would
 # have to be configured to be installed; the tests lay their files over the host's

@@ -319,6 +319,29 @@ fn check_reads_the_sasldb2_that_is_asked() {
 }
 
 #[test]
+fn check_says_which_backends_a_login_is_asked_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = written(
+        &folder,
+        "[authd]\ndefault_realm = \"ex.org\"\n[[authd.route]]\nrealm = [\"*.ex.org\"]\n\
+         service = [\"imap\"]\nbackends = [\"store\", \"pam\"]\n[[authd.listener]]\n\
+         name = \"web\"\nsocket = \"/run/web/mux\"\nbackends = [\"store\"]\n",
+    );
+    let check = |words: &[&str]| {
+        stdout(&saslgate(&[&["check", path.to_str().unwrap(), "--login"], words].concat()))
+    };
+    for (words, line) in [
+        (&["alice"][..], "alice@ex.org for smtp: asks pam\n"),
+        (&["a@m.ex.org", "--service", "imap"], "a@m.ex.org for imap: asks store, then pam\n"),
+        (&["alice", "--listener", "web"], "alice@ex.org for smtp: asks store\n"),
+        (&["alice", "--listener", "x"], "there is no [[authd.listener]] of that name\n"),
+    ] {
+        let text = check(words);
+        assert!(text.ends_with(line), "{line:?} is not in\n{text}");
+    }
+}
+
+#[test]
 fn check_says_why_the_gate_cannot_start() {
     let text = stdout(&saslgate(&["check", "tests/config/good/empty.toml"]));
     assert!(text.contains("authd: can start; asks pam"), "{text}");

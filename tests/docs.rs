@@ -277,6 +277,45 @@ fn units_start_commands_that_exist() {
     }
 }
 
+/// Names of all tests, by the names of their files and folders.
+fn tests_below(folder: &Path, found: &mut BTreeMap<String, String>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            tests_below(&path, found);
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            let text = fs::read_to_string(&path).unwrap();
+            for part in path.with_extension("").iter().map(|part| part.to_string_lossy()) {
+                found.entry(part.into_owned()).or_default().push_str(&text);
+            }
+        }
+    }
+}
+
+/// `file::test` in the tables of behaviour is a test of that file, or one of the
+/// cases that the file runs.
+#[test]
+fn tests_that_the_documents_name_exist() {
+    let mut sources = BTreeMap::new();
+    tests_below(&root().join("tests"), &mut sources);
+    tests_below(&root().join("src"), &mut sources);
+    let text = fs::read_to_string(root().join("docs/saslauthd-behaviour.md")).unwrap();
+    let (mut seen, mut wrong) = (0, Vec::new());
+    for span in code(&text) {
+        let Some((file, test)) = span.split_once("::") else { continue };
+        seen += 1;
+        let is_there = |name: &str| {
+            sources.get(name).is_some_and(|text| text.contains(&format!("fn {test}(")))
+        };
+        let file = if file == "saslauthd_protocol" { "cases" } else { file };
+        if !is_there(file) {
+            wrong.push(span);
+        }
+    }
+    assert!(seen > 50, "only {seen} tests named");
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
 #[test]
 fn every_wrong_kind_of_command_is_seen() {
     let program = Program::read();

@@ -75,6 +75,12 @@ impl Asked {
         fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
     }
 
+    /// Waits for `text` in the log, which is written behind the reply.
+    fn assert_logs(&self, text: &str) {
+        let is_there = wait_until(PATIENCE, || self.log().contains(text));
+        assert!(is_there, "{text:?} is not in the log:\n{}", self.log());
+    }
+
     fn ask(&self, login: &str, password: impl AsRef<[u8]>) -> Vec<u8> {
         let mut stream =
             std::os::unix::net::UnixStream::connect(self.dir.path().join("mux")).unwrap();
@@ -231,7 +237,7 @@ fn dovecot_says_who_is_right_and_the_original_agrees() {
     for asked in [&ours, &original] {
         asked.assert_outage("alice", RIGHT);
     }
-    assert!(ours.log().contains("cannot connect to 127.0.0.1"), "{}", ours.log());
+    ours.assert_logs("cannot connect to 127.0.0.1");
     server.start();
     for asked in [&ours, &original] {
         asked.assert_right("alice", RIGHT);
@@ -255,7 +261,7 @@ fn tls_is_verified_or_nobody_is_asked() {
         // Another name, and an authority that nobody trusts.
         for bad in [section("127.0.0.1", &ca), section("localhost", "")] {
             bad.assert_outage("alice", RIGHT);
-            assert!(bad.log().contains("no verified TLS"), "{}", bad.log());
+            bad.assert_logs("no verified TLS");
         }
     }
 }
@@ -266,7 +272,7 @@ fn a_server_that_wants_tls_is_not_told_a_password_in_clear() {
     let server = dovecot("disable_plaintext_auth = yes\nlisten = 127.0.0.1, 127.0.0.2\n");
     let ours = Asked::ours("rimap", &format!("server = \"127.0.0.2:{}\"", server.clear));
     ours.assert_outage("alice", RIGHT);
-    assert!(ours.log().contains("LOGINDISABLED"), "{}", ours.log());
+    ours.assert_logs("LOGINDISABLED");
 }
 
 /// What a client sends to a server that greets and then answers nothing.
@@ -374,6 +380,6 @@ fn a_web_application_is_asked_over_verified_tls() {
     }
     for bad in [section("127.0.0.1", &ca), section("localhost", "")] {
         bad.assert_outage("alice", RIGHT);
-        assert!(bad.log().contains("no verified TLS"), "{}", bad.log());
+        bad.assert_logs("no verified TLS");
     }
 }

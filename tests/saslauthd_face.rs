@@ -251,7 +251,7 @@ fn its_lines_in_syslog_are_those_that_scripts_know() {
         lab.run("$SASLAUTHD -a pam -m $R; up $R; ask wrong; ask right; cat $R/saslauthd.pid");
     let pid = said.lines().last().unwrap();
     let head = format!("saslauthd[{pid}]: ");
-    let lines = lab.syslog();
+    let lines = lab.syslog("auth failure: [user=alice]");
     let text = |line: &str| line.split_once("]: ").map(|(_, text)| text.to_owned());
     let texts: Vec<String> = lines.iter().filter_map(|line| text(line)).collect();
     assert!(lines.iter().any(|line| line.contains(&head)), "{lines:?}");
@@ -307,7 +307,7 @@ fn what_has_no_meaning_any_more_is_taken_and_said_once() {
     );
     assert_eq!(said, "code=0\nOK\n");
     if lab.who == Who::Ours {
-        let lines = lab.syslog();
+        let lines = lab.syslog("-O x: ");
         for said in ["-n 0: there is no fixed pool", "-l: there is no accept lock", "-O x: "] {
             let count = lines.iter().filter(|line| line.contains(said)).count();
             assert_eq!(count, 1, "{said}: {lines:?}");
@@ -356,7 +356,6 @@ fn ours_and_the_original_keep_each_other_out() {
 #[test]
 fn the_init_script_of_debian_starts_checks_reloads_and_stops_it() {
     if !std::path::Path::new("/etc/init.d/saslauthd").exists() {
-        eprintln!("skipped: this is no Debian");
         return;
     }
     let lab = Lab::new();
@@ -377,6 +376,41 @@ fn the_init_script_of_debian_starts_checks_reloads_and_stops_it() {
         said,
         "status=3\nstart=0\nOK\nstatus=0\nstart=0\nreload=0\nOK\nthe same\nrestart=0\nanother\nOK\n\
          stop=0\nstatus=3\n"
+    );
+}
+
+/// `make swap-saslauthd` on a Debian whose changed directories are private copies.
+#[test]
+fn the_swap_changes_one_path_and_can_be_taken_back() {
+    let lab = Lab::new();
+    let is_root = nix::unistd::geteuid().is_root();
+    let is_debian = std::path::Path::new("/usr/bin/dpkg-divert").exists();
+    if lab.who == Who::Original || !is_root || !is_debian {
+        return;
+    }
+    let said = lab.run(
+        "mkdir $D/layers; mount -t tmpfs none $D/layers; mount -t tmpfs none /run/systemd 2>/dev/null
+         over() {
+             mkdir -p $D/layers/$1/up $D/layers/$1/work
+             mount -t overlay -o lowerdir=$2,upperdir=$D/layers/$1/up,workdir=$D/layers/$1/work overlay $2
+         }
+         over 1 /usr/sbin; over 2 /var/lib/dpkg; over 3 /usr/local
+         mkdir -p /usr/local/bin; ln -s $PROGRAMS/saslgate $PROGRAMS/saslgate-pam /usr/local/bin
+         settings 'START=yes NAME=saslauthd DESC=sasl MECHANISMS=pam THREADS=5' \"OPTIONS='-c -m $R'\"
+         service() { sh /etc/init.d/saslauthd $1 >$D/out 2>&1; echo $1=$?; }
+         swap() { make -s -C $PROJECT $1 PREFIX=/usr/local >$D/out 2>&1; echo $1=$?; }
+         runs() { [ /proc/$(cat $R/saslauthd.pid)/exe -ef $1 ] && echo $2; }
+         original=$(readlink -f /usr/sbin/saslauthd)
+         service start; up $R; runs /usr/sbin/saslauthd original
+         swap swap-saslauthd; cmp -s /usr/sbin/saslauthd.cyrus /usr/sbin/saslauthd || echo swapped
+         kill $(cat $R/saslauthd.pid); waits is_down; service start; up $R
+         runs $PROGRAMS/saslgate ours; ask right; service stop
+         swap unswap-saslauthd; service start; up $R; runs $original original; ask right; service stop",
+    );
+    assert_eq!(
+        said,
+        "start=0\noriginal\nswap-saslauthd=0\nswapped\nstart=0\nours\nOK\nstop=0\n\
+         unswap-saslauthd=0\nstart=0\noriginal\nOK\nstop=0\n"
     );
 }
 

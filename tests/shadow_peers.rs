@@ -124,6 +124,12 @@ impl World {
         fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
     }
 
+    /// Waits for `text` in the log, which is written behind the reply.
+    fn assert_logs(&self, text: &str) {
+        let is_there = wait_until(PATIENCE, || self.log().contains(text));
+        assert!(is_there, "{text:?} is not in the log:\n{}", self.log());
+    }
+
     /// Runs a tool of the host where the private `/etc` is.
     fn tool(&self, words: &[&str]) -> Finished {
         let pid = self.child.as_ref().unwrap().id();
@@ -215,8 +221,8 @@ fn a_method_that_is_not_known_is_an_outage_here() {
     let ours = World::started(Subject::Ours, "shadow", &users);
     for (user, name) in [("old", "DES"), ("gost", "gost-yescrypt")] {
         assert_eq!(ours.ask(user, RIGHT), b"", "an outage closes without a reply");
-        let log = ours.log();
-        assert!(log.contains(name) && log.contains(&format!("passwd {user}")), "{log}");
+        ours.assert_logs(name);
+        ours.assert_logs(&format!("passwd {user}"));
     }
     // libxcrypt still knows it.
     let original = World::started(Subject::Original, "shadow", &users);
@@ -263,9 +269,8 @@ fn locked_expired_and_empty_accounts_are_refused() {
             }
         }
         if subject == Subject::Ours {
-            let log = world.log();
             for code in ["account-expired", "password-expired", "account-locked"] {
-                assert!(log.contains(&format!("[code={code}]")), "{code}: {log}");
+                world.assert_logs(&format!("[code={code}]"));
             }
         }
     }
@@ -325,5 +330,5 @@ fn the_group_of_the_shadow_file_is_enough() {
     // Permission that goes later is an outage, never "no such user".
     fs::set_permissions(&shadow, fs::Permissions::from_mode(0o600)).unwrap();
     assert_eq!(world.ask("alice", RIGHT), b"");
-    assert!(world.log().contains("code=backend-down"), "{}", world.log());
+    world.assert_logs("code=backend-down");
 }

@@ -4,7 +4,7 @@
 //! goes on as a task where a backend takes its time.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -146,9 +146,7 @@ impl Inquiry {
     fn judge(self, verdict: Verdict, by: &'static str) -> Judged {
         let elapsed = self.started.elapsed();
         let (length, place) = self.count(&verdict).map(|it| (it.length, it.place)).unzip();
-        // The delay runs from now on, but no peer is to give up before it ends.
-        let delayed = (elapsed + length.unwrap_or_default()).min(LONGEST.max(elapsed));
-        let told = self.panel.settings.floor.max(delayed);
+        let told = told_after(elapsed, self.panel.settings.floor, length.unwrap_or_default());
         let is_early = matches!(verdict, Verdict::Rejected(_)) && elapsed < told;
         let due = is_early.then(|| self.started + told);
         let outcome =
@@ -208,5 +206,33 @@ impl Judged {
         }
         drop(self.place);
         self.outcome
+    }
+}
+
+/// How long after its request a refusal is told, which took `elapsed` so far.
+/// The delay runs from now on, but no peer is to give up before it ends.
+fn told_after(elapsed: Duration, floor: Duration, delay: Duration) -> Duration {
+    floor.max((elapsed + delay).min(LONGEST)).max(elapsed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_refusal_is_held_back_for_longer_than_peers_wait() {
+        let ms = Duration::from_millis;
+        for (elapsed, floor, delay, told) in [
+            (0, 100, 0, 100),
+            (50, 100, 200, 250),
+            (0, 100, 3500, 3500),
+            (2000, 100, 3500, 3500),
+            // A backend that took longer is not held back any further.
+            (9000, 100, 3500, 9000),
+            (300, 100, 0, 300),
+        ] {
+            let after = told_after(ms(elapsed), ms(floor), ms(delay));
+            assert_eq!(after, ms(told), "{elapsed} {floor} {delay}");
+        }
     }
 }

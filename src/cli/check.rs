@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::output::{look, show, show_json};
 use super::{ConfigSource, check_host, exit};
+use crate::base::Identity;
 use crate::config::{self, Config, Inspected, Problem, Problems, Severity};
 use crate::gate::AuthSource;
 use crate::sys;
@@ -26,6 +27,15 @@ pub(super) struct Args {
     /// Print the problems as a JSON list (empty: good).
     #[arg(long)]
     json: bool,
+    /// Also print which backends a login is asked of: USER, or USER@REALM.
+    #[arg(long, value_name = "USER", conflicts_with = "json")]
+    login: Option<String>,
+    /// The service of that login.
+    #[arg(long, value_name = "NAME", default_value = "smtp", requires = "login")]
+    service: String,
+    /// The [[authd.listener]] through which it comes, instead of the default socket.
+    #[arg(long, value_name = "NAME", requires = "login")]
+    listener: Option<String>,
 }
 
 /// Runs the command.
@@ -47,7 +57,7 @@ fn without_file(args: &Args, path: &Path, config: &Config) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let head = format!("{}: does not exist, every setting has its default\n", path.display());
-    show(&(head + &services(config, &[])));
+    show(&(head + &services(config, &[]) + &way(args, config)));
     ExitCode::SUCCESS
 }
 
@@ -70,6 +80,7 @@ fn good(args: &Args, path: &Path, file: &Inspected) -> ExitCode {
     text.push_str(&format!("{}: good\n", path.display()));
     let warned: Vec<&str> = warnings.iter().filter_map(|it| it.key.as_deref()).collect();
     text.push_str(&services(&file.config, &warned));
+    text.push_str(&way(args, &file.config));
     show(&text);
     ExitCode::SUCCESS
 }
@@ -92,6 +103,23 @@ fn bad(args: &Args, path: &Path, problems: &Problems) -> ExitCode {
         show(&format!("{text}\n{}: {count} {noun}, not usable\n", path.display()));
     }
     ExitCode::from(exit::CONFIG)
+}
+
+/// Which backends the login of `--login` is asked of, a line; empty without one.
+fn way(args: &Args, config: &Config) -> String {
+    let Some(login) = &args.login else { return String::new() };
+    let settings = &config.auth;
+    let identity = match Identity::parse(login, &settings.default_realm) {
+        Ok(identity) => identity,
+        Err(error) => return format!("{login}: {error}\n"),
+    };
+    let listener = args.listener.as_deref();
+    match settings.choose(listener, identity.realm(), &args.service) {
+        Some(names) => {
+            format!("{identity} for {}: asks {}\n", args.service, names.join(", then "))
+        }
+        None => "there is no [[authd.listener]] of that name\n".to_owned(),
+    }
 }
 
 /// Which services could start with this configuration, a line each. `warned`

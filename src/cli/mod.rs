@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::config::{self, Config};
 use crate::sys;
@@ -19,6 +19,7 @@ mod check_host;
 mod compat;
 mod exit;
 mod gate;
+mod man;
 mod output;
 mod pam;
 mod show_config;
@@ -53,6 +54,8 @@ enum Command {
     Check(check::Args),
     /// Show every setting with its default and meaning, or explain one.
     Config(show_config::Args),
+    /// Write the manual pages into a directory.
+    Man(man::Args),
 }
 
 /// Entry point of the `saslgate` binary.
@@ -72,6 +75,7 @@ pub fn main() -> ExitCode {
         Command::User(args) => user::run(&args, &config),
         Command::Check(args) => check::run(&args, &config),
         Command::Config(args) => show_config::run(&args, &config),
+        Command::Man(args) => man::run(&args, vec![Saslgate::command(), pam::command()]),
     }
 }
 

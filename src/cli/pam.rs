@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use super::{ConfigSource, failed};
 use crate::backend::pam::{Settings, UserForm};
@@ -60,6 +60,11 @@ struct Given {
     /// Where log lines go.
     #[arg(long, default_value = "auto", requires = "inherited", value_name = "TARGET")]
     log_target: log::Target,
+}
+
+/// The command line, for its manual page.
+pub(super) fn command() -> clap::Command {
+    Args::command()
 }
 
 /// Entry point.

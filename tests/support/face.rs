@@ -89,6 +89,7 @@ impl Lab {
             .env("D", self.dir.path())
             .env("R", self.run_dir())
             .env("SASLAUTHD", program.get_program())
+            .env("PROJECT", env!("CARGO_MANIFEST_DIR"))
             .env("OURS", self.ours())
             .env("ORIGINAL", ORIGINAL)
             .env("SASLGATE_CONFIG", self.dir.path().join("saslgate.toml"))
@@ -100,8 +101,10 @@ impl Lab {
         ended.stdout
     }
 
-    /// What has come to syslog so far, a datagram each.
-    pub(crate) fn syslog(&self) -> Vec<String> {
+    /// What has come to syslog once `text` has, a datagram each.
+    pub(crate) fn syslog(&self, text: &str) -> Vec<String> {
+        let has_come = || self.syslog.lock().unwrap().iter().any(|line| line.contains(text));
+        process::wait_until(PATIENCE, has_come);
         let lines = self.syslog.lock().unwrap().clone();
         assert!(!lines.concat().contains(PASSWORD) && !lines.concat().contains(WRONG));
         lines

@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
 use crate::auth::{
-    Accepted, Answer, Entrance, RealmSource, Route, Service, TagKey, Verdict, Verification,
+    Accepted, Answer, CacheSettings, Entrance, RealmSource, Route, Service, TagKey,
+    ThrottleSettings, Verdict, Verification,
 };
 use crate::base::{Origin, Secret};
 
@@ -250,4 +251,116 @@ async fn asks_whom_the_route_or_the_socket_names_and_nobody_else() {
     assert_eq!(ask(Some("own"), b"imap").by, "third");
     let gone = ask(Some("gone"), b"imap");
     assert!(matches!(gone.verdict, Verdict::Unavailable(_)), "{gone:?}");
+}
+
+/// A backend whose answers wait until the test lets them.
+struct Parked {
+    gate: Arc<tokio::sync::Semaphore>,
+    waiting: Arc<AtomicUsize>,
+}
+
+impl Verify for Parked {
+    fn name(&self) -> &'static str {
+        "slow"
+    }
+
+    fn verify(self: Arc<Self>, _attempt: Arc<Attempt>) -> Verification {
+        Verification::Pending(Box::pin(async move {
+            self.waiting.fetch_add(1, Ordering::Relaxed);
+            let _pass = self.gate.acquire().await;
+            Answer::Accepted(Accepted::default())
+        }))
+    }
+}
+
+#[tokio::test]
+async fn users_of_a_backend_that_hangs_keep_nobody_else_waiting() {
+    let gate = Arc::new(tokio::sync::Semaphore::new(0));
+    let waiting = Arc::new(AtomicUsize::new(0));
+    let slow: Arc<dyn Verify> =
+        Arc::new(Parked { gate: Arc::clone(&gate), waiting: Arc::clone(&waiting) });
+    let fast: Arc<dyn Verify> = Arc::new(Backend {
+        name: "fast",
+        says: Says::Yes,
+        speed: Speed::Later,
+        asked: AtomicUsize::new(0),
+    });
+    let mut settings = settings(&["fast"], Duration::ZERO);
+    settings.cache = CacheSettings { enabled: true, size: 10, ttl: Duration::from_secs(60) };
+    settings.throttle = ThrottleSettings { enabled: true, ..settings.throttle };
+    settings.routes = vec![Route {
+        realms: vec!["slow.test".to_owned()],
+        backends: vec!["slow".to_owned()],
+        ..Route::default()
+    }];
+    let hub = authenticator(&[slow, fast], &settings);
+    let claim = |user: String, realm| Attempt {
+        identity: Identity::new(&user, realm).unwrap(),
+        ..attempt()
+    };
+    let mut parked = tokio::task::JoinSet::new();
+    for number in 0..500 {
+        match hub.authenticate(claim(format!("user{number}"), "slow.test"), None) {
+            Authentication::Pending(outcome) => parked.spawn(outcome),
+            Authentication::Ready(outcome) => panic!("{outcome:?}"),
+        };
+    }
+    while waiting.load(Ordering::Relaxed) < 500 {
+        tokio::task::yield_now().await;
+    }
+    for number in 0..500 {
+        let outcome = match hub.authenticate(claim(format!("user{number}"), "fast.test"), None) {
+            Authentication::Pending(outcome) => outcome.await,
+            Authentication::Ready(outcome) => outcome,
+        };
+        assert!(matches!(outcome.verdict, Verdict::Accepted(_)), "{outcome:?}");
+    }
+    assert_eq!(parked.len(), 500, "all the slow ones are still waiting");
+    gate.add_permits(500);
+    while let Some(outcome) = parked.join_next().await {
+        assert!(matches!(outcome.unwrap().verdict, Verdict::Accepted(_)));
+    }
+}
+
+#[tokio::test]
+async fn refusals_of_a_guesser_are_delayed_and_right_passwords_are_not() {
+    let mut settings = settings(&["first"], Duration::ZERO);
+    settings.throttle = ThrottleSettings {
+        enabled: true,
+        delay: Duration::from_millis(1),
+        limit: 1000,
+        login_limit: 1000,
+        ..settings.throttle
+    };
+    let backend: Arc<dyn Verify> = Arc::new(ByPassword);
+    let hub = authenticator(&[backend], &settings);
+    for number in 0..8 {
+        let password = Secret::new(format!("guess {number}").into_bytes()).unwrap();
+        match hub.authenticate(Attempt { password, ..attempt() }, None) {
+            Authentication::Ready(_) => assert!(number < 2, "the third is delayed"),
+            Authentication::Pending(outcome) => {
+                assert!(number >= 2, "the first two are not");
+                let outcome = outcome.await;
+                assert!(matches!(outcome.verdict, Verdict::Rejected(_)), "{outcome:?}");
+            }
+        }
+    }
+    let right = hub.authenticate(attempt(), None);
+    assert!(matches!(right, Authentication::Ready(_)), "told at once");
+}
+
+/// Accepts the password of [`attempt`] only.
+struct ByPassword;
+
+impl Verify for ByPassword {
+    fn name(&self) -> &'static str {
+        "first"
+    }
+
+    fn verify(self: Arc<Self>, attempt: Arc<Attempt>) -> Verification {
+        Verification::Ready(match attempt.password.expose() {
+            b"s3cret" => Answer::Accepted(Accepted::default()),
+            _ => Answer::Rejected(ReasonCode::BadCredentials.into()),
+        })
+    }
 }

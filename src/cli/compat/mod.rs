@@ -33,3 +33,20 @@ pub(super) fn run_as(
         _ => None,
     }
 }
+
+/// The usage text of the face called `name`; empty if there is none.
+pub(super) fn usage(name: &str) -> String {
+    match name {
+        "saslauthd" => saslauthd::USAGE,
+        "saslpasswd2" => saslpasswd2::USAGE,
+        "sasldblistusers2" => sasldblistusers2::USAGE,
+        "testsaslauthd" => testsaslauthd::USAGE,
+        _ => "",
+    }
+    .to_owned()
+}
+
+/// The mechanisms of saslauthd, as its `-v` lists them.
+pub(super) fn mechanisms() -> String {
+    saslauthd::mechanisms()
+}

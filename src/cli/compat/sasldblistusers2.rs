@@ -217,7 +217,7 @@ fn list_sasldb(path: &Path, form: &Form) -> Result<(), ListError> {
 const NAME: &str = "sasldblistusers2";
 
 /// As sasldblistusers2 2.1.28 prints it, less the notice that belongs to its code.
-const USAGE: &str = "\
+pub(super) const USAGE: &str = "\
 sasldblistusers2: usage: sasldblistusers2 [-v] [[-f] sasldb]
 \t-f sasldb\tuse given file as sasldb
 \t-v\tprint version numbers and exit

@@ -219,7 +219,7 @@ const WEAK: &str = "passphrase is too weak for security policy";
 const INVALID: &str = "invalid parameter supplied";
 
 /// As saslpasswd2 2.1.28 prints it, less the notice that belongs to its code.
-const USAGE: &str = "\
+pub(super) const USAGE: &str = "\
 saslpasswd2: usage: saslpasswd2 [-v] [-c [-p] [-n]] [-d] [-a appname] [-f sasldb] [-u DOM] userid
 \t-p\tpipe mode -- no prompt, password read on stdin
 \t-c\tcreate -- ask mechs to create the account

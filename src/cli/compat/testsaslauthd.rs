@@ -26,7 +26,7 @@ use crate::wire::saslauthd::{ClientAddress, Credentials, MAX_REPLY_BYTES, ReplyW
 
 const NAME: &str = "testsaslauthd";
 
-const USAGE: &str = "testsaslauthd: usage: testsaslauthd -u username -p password
+pub(super) const USAGE: &str = "testsaslauthd: usage: testsaslauthd -u username -p password
               [-r realm] [-s servicename]
               [-f socket path] [-R repeatnum]
 ";

@@ -7,6 +7,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
+use crate::backend::ldap;
 use crate::backend::pam::UserForm;
 use crate::config::Config;
 
@@ -46,7 +47,8 @@ pub(super) const TABLE: &[Mechanism] = &[
         }),
         // A realm is part of a principal, and is there once, whatever is joined.
         join: None,
-        needs_root: false,
+        // /etc/krb5.keytab is root's.
+        needs_root: true,
     },
     Mechanism {
         name: "pam",
@@ -61,6 +63,17 @@ pub(super) const TABLE: &[Mechanism] = &[
         needs_root: false,
     },
     Mechanism { name: "shadow", option: Meaning::Ignored, join: None, needs_root: true },
+    Mechanism {
+        name: "ldap",
+        option: Meaning::Sets(directory_file, |config| {
+            // Where there is none, our own file has the settings.
+            if config.ldap.original.is_none() && Path::new(SASLAUTHD_CONF).exists() {
+                config.ldap.original = Some(SASLAUTHD_CONF.into());
+            }
+        }),
+        join: Some(|config| config.ldap.user = ldap::UserForm::Full),
+        needs_root: false,
+    },
     Mechanism {
         name: "httpform",
         option: Meaning::Sets(form_file, |config| {
@@ -170,6 +183,11 @@ fn kerberos_environment(config: &mut Config, variable: impl Fn(&str) -> Option<O
     }
 }
 
+fn directory_file(config: &mut Config, text: &str) -> Result<(), String> {
+    config.ldap.original = Some(text.into());
+    Ok(())
+}
+
 /// Where the original looks without `-O`.
 const SASLAUTHD_CONF: &str = "/etc/saslauthd.conf";
 
@@ -192,6 +210,22 @@ mod tests {
         for text in ["", "/143", "host/", "host/0", "host/x", "host/70000"] {
             assert!(taken(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn kerberos5_heeds_its_environment_and_its_file() {
+        let mut config = Config::with_defaults("mx.example.test");
+        find("kerberos5").unwrap().apply(OsStr::new("/x.conf"), &mut config).unwrap();
+        assert_eq!(config.kerberos5.original, Some("/x.conf".into()));
+        let set = |name: &str| match name {
+            "KRB5_CONFIG" => Some("/a/krb5.conf:/b/krb5.conf".into()),
+            _ => Some("FILE:/a/keytab".into()),
+        };
+        kerberos_environment(&mut config, set);
+        assert_eq!(config.kerberos5.krb5_conf, Path::new("/a/krb5.conf"));
+        assert_eq!(config.kerberos5.keytab, Path::new("/a/keytab"));
+        kerberos_environment(&mut config, |_| Some("MEMORY:x".into()));
+        assert_eq!(config.kerberos5.keytab, Path::new("/a/keytab"), "of no use here");
     }
 
     #[test]

@@ -65,8 +65,13 @@ pub(super) fn run(called_as: &OsString, words: Vec<OsString>) -> ExitCode {
     ExitCode::SUCCESS
 }
 
+/// The mechanisms of `-a`.
+pub(super) fn mechanisms() -> String {
+    mechanisms::names()
+}
+
 fn version() -> String {
-    let names = mechanisms::names();
+    let names = mechanisms();
     format!("{NAME} {ORIGINAL} (saslgate {VERSION})\nauthentication mechanisms: {names}\n\n")
 }
 
@@ -235,7 +240,7 @@ fn code(failure: &Failure) -> u8 {
     if failure.is_taken() { TAKEN } else { FAILED }
 }
 
-const USAGE: &str = "usage: saslauthd [options]
+pub(super) const USAGE: &str = "usage: saslauthd [options]
 
 option information:
   -a <authmech>  Selects the authentication mechanism to use.

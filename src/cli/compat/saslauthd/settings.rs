@@ -188,6 +188,13 @@ mod tests {
     }
 
     #[test]
+    fn the_option_of_a_directory_is_the_originals_file() {
+        let config = settled("-r -a ldap -O /etc/other.conf").unwrap().config;
+        assert_eq!(config.ldap.original, Some(PathBuf::from("/etc/other.conf")));
+        assert_eq!(config.ldap.user, crate::backend::ldap::UserForm::Full);
+    }
+
+    #[test]
     fn an_unknown_mechanism_is_named_as_by_the_original() {
         let error = settled("-a pam,nosuch").unwrap_err();
         assert_eq!(error, "unknown authentication mechanism: nosuch");
