@@ -49,6 +49,8 @@ command ldapsearch                               ldap-utils           openldap-c
 command unshare                                  util-linux           util-linux
 command mkpasswd                                 whois                mkpasswd
 command htpasswd                                 apache2-utils        httpd-tools
+command krb5kdc                                  krb5-kdc             krb5-server
+command kadmin.local                             krb5-admin-server    krb5-server
 command chage                                    passwd               shadow-utils
 command nsenter                                  util-linux           util-linux
 file    /usr/lib/dovecot/imap|/usr/libexec/dovecot/imap  dovecot-imapd dovecot
@@ -302,6 +304,8 @@ disable_at_boot() {
             slapd | openldap-servers) services=slapd ;;
             dovecot-imapd | dovecot) services=dovecot ;;
             lighttpd) services=lighttpd ;;
+            krb5-kdc | krb5-server) services=krb5-kdc ;;
+            krb5-admin-server) services=krb5-admin-server ;;
             *) continue ;;
         esac
         for service in $services; do

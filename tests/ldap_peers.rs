@@ -91,6 +91,12 @@ impl Asked {
     fn log(&self) -> String {
         self.service.log()
     }
+
+    /// Waits for `text` in the log, which is written behind the reply.
+    fn wait_for_log(&self, text: &str) {
+        let found = wait_until(PATIENCE, || self.log().contains(text));
+        assert!(found, "{text:?} is not in the log:\n{}", self.log());
+    }
 }
 
 impl Drop for Asked {
@@ -284,7 +290,7 @@ fn who_is_not_in_the_group_is_refused() {
     }
     let ours = Asked::ours_with(&format!("{}{}", people(&slapd), groups[0]));
     assert_eq!(ours.ask("bob", PASSWORD, ""), "NO");
-    assert!(ours.log().contains("[code=access-denied]"), "{}", ours.log());
+    ours.wait_for_log("[code=access-denied]");
 }
 
 #[test]
@@ -331,7 +337,7 @@ fn tls_is_verified_unless_that_is_turned_off() {
     both(&conf(slapd.tls_url(), &unverified), &good);
 
     let ours = Asked::ours_with(&conf(slapd.tls_url(), &unverified));
-    assert!(ours.log().contains("certificates of servers are not verified"), "{}", ours.log());
+    ours.wait_for_log("certificates of servers are not verified");
     // A directory of authorities, natively; and our own certificate shown.
     let authorities = slapd.path("authorities");
     fs::create_dir(&authorities).unwrap();
@@ -357,7 +363,7 @@ fn a_socket_and_the_account_behind_it_do_for_the_search() {
     // Nobody may search there; the account of the test may, as the reader.
     let nobody = Asked::ours(&format!("{servers}\n{base}"));
     assert_eq!(nobody.ask("twin", PASSWORD, ""), "closed");
-    assert!(nobody.log().contains("bind_dn may not do this"), "{}", nobody.log());
+    nobody.wait_for_log("bind_dn may not do this");
     let external = Asked::ours(&format!("{servers}\n{base}\nbind = \"external\""));
     assert_eq!(external.ask("twin", PASSWORD, ""), "OK", "{}", external.log());
     assert_eq!(external.ask("twin", WRONG, ""), "NO");
@@ -379,7 +385,7 @@ fn the_password_of_bind_dn_is_read_from_a_file_and_followed() {
         secret.display()
     ));
     assert_eq!(ours.ask("twin", PASSWORD, ""), "closed");
-    assert!(ours.log().contains("it refuses our own login (bind_dn)"), "{}", ours.log());
+    ours.wait_for_log("it refuses our own login (bind_dn)");
     write(&format!("{READER_PASSWORD}\n"));
     assert_eq!(ours.ask("twin", PASSWORD, ""), "OK", "{}", ours.log());
 }
@@ -406,7 +412,7 @@ fn the_next_server_is_asked_when_one_dies_and_the_first_again_when_it_is_back() 
     assert_eq!(ours.ask("bob", PASSWORD, ""), "OK", "{}", ours.log());
     first.restart();
     assert!(wait_until(PATIENCE, || ours.ask("bob", "of-the-first", "") == "OK"), "{}", ours.log());
-    assert!(ours.log().contains("answers again"), "{}", ours.log());
+    ours.wait_for_log("answers again");
 }
 
 #[test]
@@ -477,7 +483,7 @@ fn a_server_that_hangs_is_left_in_time_and_passed_over_then() {
     assert_eq!(alone.ask("alice", PASSWORD, ""), "OK");
     proxy.stall(true);
     assert_eq!(alone.ask("alice", PASSWORD, ""), "closed");
-    assert!(alone.log().contains("it did not answer in time"), "{}", alone.log());
+    alone.wait_for_log("it did not answer in time");
     // With another behind it, half of the time is left for that.
     let both =
         Asked::ours(&two(&proxy.url(), &slapd.url(), "timeout = \"2s\"\nretry_after = \"1h\""));
@@ -485,6 +491,7 @@ fn a_server_that_hangs_is_left_in_time_and_passed_over_then() {
         assert_eq!(both.ask("alice", PASSWORD, ""), "OK", "{}", both.log());
     }
     // It was tried once.
+    both.wait_for_log("it did not answer in time");
     assert_eq!(both.log().matches("it did not answer in time").count(), 1, "{}", both.log());
     proxy.stall(false);
     assert!(wait_until(PATIENCE, || alone.ask("alice", PASSWORD, "") == "OK"), "{}", alone.log());

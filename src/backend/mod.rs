@@ -9,6 +9,7 @@ mod admission;
 mod dial;
 mod hashing;
 pub mod httpform;
+pub mod kerberos5;
 pub mod ldap;
 pub mod pam;
 pub mod remote;

@@ -42,6 +42,7 @@ pub(super) fn config(fqdn: &str) -> Config {
         pam: pam(),
         shadow: backend::shadow::Settings { threads: 0, max_waiting: 0, timeout: Duration::ZERO },
         ldap: ldap(),
+        kerberos5: kerberos5(),
         rimap: rimap(),
         httpform: httpform(),
         store: backend::store::Settings {
@@ -88,6 +89,20 @@ fn pam() -> backend::pam::Settings {
         idle_timeout: Duration::ZERO,
         requests_per_worker: 0,
         service_dir: None,
+    }
+}
+
+fn kerberos5() -> backend::kerberos5::Settings {
+    backend::kerberos5::Settings {
+        original: Some(PathBuf::new()),
+        krb5_conf: PathBuf::new(),
+        keytab: PathBuf::new(),
+        service: String::new(),
+        server_name: Some(String::new()),
+        realm: Some(String::new()),
+        threads: 7,
+        max_waiting: 0,
+        timeout: Duration::ZERO,
     }
 }
 

@@ -63,6 +63,14 @@ pub(super) const REALM: TextForm = TextForm {
 };
 pub(super) const OPTIONAL_REALM: TextForm =
     TextForm { name: "realm", expected: "a realm such as \"example.org\", or \"\" for none" };
+pub(super) const KERBEROS_REALM: TextForm = TextForm {
+    name: "realm",
+    expected: "a Kerberos realm such as \"EXAMPLE.ORG\", or \"\" for the one of krb5.conf",
+};
+pub(super) const KERBEROS_SERVICE: TextForm = TextForm {
+    name: "service",
+    expected: "the first part of a service principal, such as \"host\" or \"smtp\"",
+};
 pub(super) const HOSTNAME: TextForm = TextForm {
     name: "host name",
     expected: "a host name such as \"mail.example.org\", or \"\" for the name of this host",
@@ -210,6 +218,26 @@ pub(super) fn realm(text: &str) -> Parsed<Option<String>> {
         return Err(format!("{odd:?} cannot be in a realm"));
     }
     Ok((!text.is_empty()).then(|| text.to_ascii_lowercase()))
+}
+
+/// As [`realm`], with its capitals as they are.
+pub(super) fn kerberos_realm(text: &str) -> Parsed<Option<String>> {
+    let folded = realm(text)?;
+    if let Some(odd) = text.chars().find(|c| "/\\:".contains(*c)) {
+        return Err(format!("{odd:?} cannot be in a Kerberos realm"));
+    }
+    Ok(folded.map(|_| text.to_owned()))
+}
+
+/// The name of a service: letters, digits, `-` and `_`, at most 64 of them.
+pub(super) fn kerberos_service(text: &str) -> Parsed<String> {
+    if text.is_empty() || text.len() > 64 {
+        return Err(format!("it is {} bytes long", text.len()));
+    }
+    match text.chars().find(|c| !c.is_ascii_alphanumeric() && !"-_".contains(*c)) {
+        Some(odd) => Err(format!("{odd:?} cannot be in the name of a service")),
+        None => Ok(text.to_owned()),
+    }
 }
 
 /// A network in CIDR notation, or a single address.

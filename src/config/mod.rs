@@ -14,6 +14,7 @@ mod blank;
 mod file;
 mod forms;
 pub mod httpform_conf;
+mod kerberos5_file;
 pub mod keys;
 mod kind;
 mod ldap_file;
@@ -35,6 +36,7 @@ use crate::{auth, backend, gate, ops, server, tls};
 
 use reading::{Reading, Site};
 
+pub use kerberos5_file::kerberos5_settings;
 pub use ldap_file::ldap_settings;
 pub use problem::{Look, Place, Problem, Problems, Severity};
 pub use rules::is_local;
@@ -62,6 +64,8 @@ pub struct Config {
     pub httpform: backend::httpform::Settings,
     /// `[ldap]`; what its `config` names is read by [`ldap_settings`].
     pub ldap: backend::ldap::Settings,
+    /// `[kerberos5]`; what its `config` names is read by [`kerberos5_settings`].
+    pub kerberos5: backend::kerberos5::Settings,
     /// `[store]`
     pub store: backend::store::Settings,
     /// `[sasldb]`

@@ -21,6 +21,7 @@ use super::service;
 use super::signals::Signals;
 use crate::auth::{Authenticator, NoBackend, TagKey};
 use crate::backend::httpform::HttpFormError;
+use crate::backend::kerberos5::KerberosError;
 use crate::backend::ldap::LdapError;
 use crate::backend::pam::{Helper, HelperError};
 use crate::backend::rimap::RimapError;
@@ -67,7 +68,10 @@ pub enum StartError {
     /// The directory.
     #[error(transparent)]
     Ldap(#[from] LdapError),
-    /// `ldap.config` or `httpform.config`.
+    /// The Kerberos backend.
+    #[error(transparent)]
+    Kerberos(#[from] KerberosError),
+    /// `ldap.config`, `httpform.config` or `kerberos5.config`.
     #[error("the file of the original saslauthd cannot be used:\n{0}")]
     SaslauthdConf(Problems),
     /// The PAM helper.

@@ -6,6 +6,7 @@
 //! Layer 1: names `base` only.
 
 pub mod imap;
+pub mod kerberos;
 pub mod ldap;
 pub mod saslauthd;
 pub mod smtp;

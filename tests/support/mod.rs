@@ -16,6 +16,7 @@ pub(crate) mod face;
 pub(crate) mod fake_authd;
 pub(crate) mod gate;
 pub(crate) mod gate_world;
+pub(crate) mod kdc;
 pub(crate) mod mail_clients;
 pub(crate) mod process;
 pub(crate) mod saslauthd;

@@ -9,9 +9,19 @@ use crate::server::saslauthd::UnavailableReply;
 
 /// The backends there are, for every key that names some.
 pub(super) const BACKENDS: Backends = Backends {
-    words: &["store", "pam", "shadow", "getpwent", "sasldb", "ldap", "rimap", "httpform"],
+    words: &[
+        "store",
+        "pam",
+        "shadow",
+        "getpwent",
+        "sasldb",
+        "ldap",
+        "kerberos5",
+        "rimap",
+        "httpform",
+    ],
     expected: "backends in the order they are asked: \"store\", \"pam\", \"shadow\", \
-               \"getpwent\", \"sasldb\", \"ldap\", \"rimap\", \"httpform\"",
+               \"getpwent\", \"sasldb\", \"ldap\", \"kerberos5\", \"rimap\", \"httpform\"",
 };
 
 /// Names of backends, and how they are asked for.

@@ -9,6 +9,7 @@ mod authd;
 mod cache;
 mod gate;
 mod httpform;
+mod kerberos5;
 pub(super) mod ldap;
 mod ldap_service;
 mod limits;
@@ -80,6 +81,7 @@ pub static SECTIONS: &[Section] = &[
     pam::SECTION,
     store::SECTION,
     ldap::SECTION,
+    kerberos5::SECTION,
     sasldb::SECTION,
     shadow::SECTION,
     rimap::SECTION,

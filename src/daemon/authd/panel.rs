@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::StartError;
 use crate::auth::Verify;
 use crate::backend::httpform::{self, HttpForm};
+use crate::backend::kerberos5::{self, Kerberos};
 use crate::backend::ldap::{self, Ldap};
 use crate::backend::pam::{self, Helper, HelperOptions, Pam, Reach};
 use crate::backend::rimap::{self, Rimap};
@@ -47,6 +48,7 @@ enum Wanted {
     Store(store::Settings),
     Pam(pam::Settings),
     Ldap(Box<ldap::Settings>),
+    Kerberos(kerberos5::Settings),
     Sasldb(sasldb::Settings),
     Accounts(Database, shadow::Settings),
     Rimap(rimap::Settings),
@@ -120,6 +122,9 @@ impl Wanted {
             "httpform" => Ok(Self::HttpForm(httpform_settings(config)?)),
             "getpwent" => Ok(Self::Accounts(Database::Passwd, config.shadow.clone())),
             "ldap" => Ok(Self::Ldap(Box::new(ldap_settings(config)?))),
+            "kerberos5" => config::kerberos5_settings(&config.kerberos5)
+                .map(Self::Kerberos)
+                .map_err(StartError::SaslauthdConf),
             _ => Err(StartError::NoBackend(name.to_owned())),
         }
     }
@@ -128,6 +133,7 @@ impl Wanted {
         Ok(match self {
             Self::Store(settings) => PasswordStore::start(settings)?,
             Self::Ldap(settings) => Ldap::open((**settings).clone())?,
+            Self::Kerberos(settings) => Kerberos::start(settings.clone(), host::fqdn())?,
             Self::Pam(settings) => Pam::connect(settings.clone(), means.reach(settings)?),
             Self::Rimap(settings) => Rimap::open(settings.clone())?,
             Self::HttpForm(settings) => HttpForm::open(settings.clone())?,

@@ -4,8 +4,8 @@
 //! mechanism is a line in [`TABLE`], in the order in which the original lists
 //! them for `-v`; what the original never had comes last.
 
-use std::ffi::OsStr;
-use std::path::Path;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
 
 use crate::backend::ldap;
 use crate::backend::pam::UserForm;
@@ -36,6 +36,20 @@ enum Meaning {
 pub(super) const TABLE: &[Mechanism] = &[
     Mechanism { name: "sasldb", option: Meaning::Ignored, join: None, needs_root: false },
     Mechanism { name: "getpwent", option: Meaning::Ignored, join: None, needs_root: true },
+    Mechanism {
+        name: "kerberos5",
+        option: Meaning::Sets(kerberos_file, |config| {
+            let file = Path::new(SASLAUTHD_CONF);
+            if config.kerberos5.original.is_none() && file.exists() {
+                config.kerberos5.original = Some(file.into());
+            }
+            kerberos_environment(config, |name| std::env::var_os(name));
+        }),
+        // A realm is part of a principal, and is there once, whatever is joined.
+        join: None,
+        // /etc/krb5.keytab is root's.
+        needs_root: true,
+    },
     Mechanism {
         name: "pam",
         option: Meaning::Ignored,
@@ -147,6 +161,28 @@ fn form_file(config: &mut Config, text: &str) -> Result<(), String> {
     Ok(())
 }
 
+fn kerberos_file(config: &mut Config, text: &str) -> Result<(), String> {
+    config.kerberos5.original = Some(text.into());
+    kerberos_environment(config, |name| std::env::var_os(name));
+    Ok(())
+}
+
+/// What libkrb5 looks for in the environment, which units of saslauthd set.
+fn kerberos_environment(config: &mut Config, variable: impl Fn(&str) -> Option<OsString>) {
+    // A list of files is separated by colons; the first one has the last word.
+    let first = |name: &str| {
+        let value = variable(name)?.into_string().ok()?;
+        let value = value.strip_prefix("FILE:").unwrap_or(&value);
+        value.split(':').next().filter(|path| path.starts_with('/')).map(PathBuf::from)
+    };
+    if let Some(path) = first("KRB5_CONFIG") {
+        config.kerberos5.krb5_conf = path;
+    }
+    if let Some(path) = first("KRB5_KTNAME") {
+        config.kerberos5.keytab = path;
+    }
+}
+
 fn directory_file(config: &mut Config, text: &str) -> Result<(), String> {
     config.ldap.original = Some(text.into());
     Ok(())
@@ -174,6 +210,22 @@ mod tests {
         for text in ["", "/143", "host/", "host/0", "host/x", "host/70000"] {
             assert!(taken(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn kerberos5_heeds_its_environment_and_its_file() {
+        let mut config = Config::with_defaults("mx.example.test");
+        find("kerberos5").unwrap().apply(OsStr::new("/x.conf"), &mut config).unwrap();
+        assert_eq!(config.kerberos5.original, Some("/x.conf".into()));
+        let set = |name: &str| match name {
+            "KRB5_CONFIG" => Some("/a/krb5.conf:/b/krb5.conf".into()),
+            _ => Some("FILE:/a/keytab".into()),
+        };
+        kerberos_environment(&mut config, set);
+        assert_eq!(config.kerberos5.krb5_conf, Path::new("/a/krb5.conf"));
+        assert_eq!(config.kerberos5.keytab, Path::new("/a/keytab"));
+        kerberos_environment(&mut config, |_| Some("MEMORY:x".into()));
+        assert_eq!(config.kerberos5.keytab, Path::new("/a/keytab"), "of no use here");
     }
 
     #[test]
