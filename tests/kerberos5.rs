@@ -254,6 +254,14 @@ fn without_the_key_of_the_host_nobody_is_believed() {
     let other = kdc.export("imap/mx.example.test");
     for subject in Subject::ALL {
         let world = World::start(subject, kdcs, &[], |_| ());
+        if subject == Subject::Ours {
+            let mut check = Command::new(env!("CARGO_BIN_EXE_saslgate"));
+            check.arg("--config").arg(world.path("saslgate.toml")).arg("check");
+            let said = process::run(&mut check, b"");
+            let said = format!("{}{}", said.stdout, said.stderr);
+            assert!(said.contains("cannot read the keytab"), "{said}");
+            assert!(world.log().contains("nobody can log in yet"), "{}", world.log());
+        }
         world.assert_unavailable("alice", &["cannot read the keytab", "ktadd"]);
         // It counts as soon as it is there, and when it is gone again.
         fs::copy(kdc.keytab(), world.path("keytab")).unwrap();

@@ -10,9 +10,11 @@ use std::path::Path;
 
 use nix::unistd::{Group, User};
 
+use crate::backend::kerberos5;
 use crate::backend::sasldb;
 use crate::backend::store::{self, StoreError};
-use crate::config::{Inspected, Problem};
+use crate::config::{Inspected, Problem, kerberos5_settings};
+use crate::sys::host;
 
 /// Everything that a good configuration names and that does not look right here.
 pub(super) fn warnings(file: &Inspected) -> Vec<Problem> {
@@ -22,6 +24,7 @@ pub(super) fn warnings(file: &Inspected) -> Vec<Problem> {
     found.extend(services(file));
     found.extend(password_store(file));
     found.extend(sasldb(file));
+    found.extend(kerberos5(file));
     found.extend(socket(file));
     found.extend(accounts(file));
     found.extend(unused(file));
@@ -83,6 +86,18 @@ fn sasldb(file: &Inspected) -> Option<Problem> {
     }
     let error = sasldb::read_file(&file.config.sasldb.present_path()).err()?;
     Some(file.warning("sasldb.path", error.to_string(), "its users would be unavailable"))
+}
+
+fn kerberos5(file: &Inspected) -> Option<Problem> {
+    if !file.config.auth.asks("kerberos5") {
+        return None;
+    }
+    let (key, label) = ("kerberos5.keytab", "its users would be unavailable");
+    let trouble = match kerberos5_settings(&file.config.kerberos5) {
+        Ok(settings) => kerberos5::trouble(&settings, &host::fqdn())?,
+        Err(problems) => problems.to_string(),
+    };
+    Some(file.warning(key, trouble, label))
 }
 
 /// As whom authd will use the store: its account, or root where root asks.

@@ -93,8 +93,8 @@ pub(super) fn judge_opening(login: &Login, bytes: &[u8]) -> Result<Opening, Answ
             };
             if !info.takes_timestamp {
                 return Err(Answer::Unavailable(down(format!(
-                    "the KDC takes no password from {client}: it wants another method (PKINIT, \
-                     one-time passwords)"
+                    "the KDC takes no password from {client}: it wants another method (SPAKE, \
+                     PKINIT, one-time passwords)"
                 ))));
             }
             Ok(Opening::Prove(recipe, info.cookie))

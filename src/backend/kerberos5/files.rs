@@ -43,13 +43,26 @@ pub(super) fn look_up(
     let Some(realm) = realm(settings, &conf, attempt)? else { return Ok(None) };
     let Some(name) = Name::of_login(attempt.identity.user()) else { return Ok(None) };
     let client = Principal { name, realm };
-    let host = settings.server_name.as_deref().unwrap_or(fqdn);
-    let service = service(settings, &keytab, &Name::new(&[&settings.service, host]), &client)?;
+    let service = service(settings, &keytab, &service_name(settings, fqdn), &client)?;
     let home = with_kdcs(settings, &conf, &client.realm)?;
     let away = with_kdcs(settings, &conf, &service.realm)?;
     let mut keytab = keytab;
     keytab.retain(|key| key.principal == service);
     Ok(Some(Login { client, home, service, away, keys: keytab.into_keys() }))
+}
+
+/// Whether users of the default realm can be looked up.
+///
+/// # Errors
+/// Why they cannot: what each of their logins would be told.
+pub(super) fn check(settings: &Settings, fqdn: &str) -> Result<(), Reason> {
+    let conf = read_conf(&settings.krb5_conf)?;
+    let keytab = read_keytab(&settings.keytab)?;
+    let realm = default_realm(settings, &conf)?;
+    let client = Principal { name: Name::new(&["check"]), realm: realm.to_owned() };
+    let service = service(settings, &keytab, &service_name(settings, fqdn), &client)?;
+    with_kdcs(settings, &conf, realm)?;
+    with_kdcs(settings, &conf, &service.realm).map(|_| ())
 }
 
 /// The realm as it is written in krb5.conf; `None` for one that is not there: a
@@ -67,13 +80,20 @@ fn realm(
         }
         return Ok(conf.realm(named).map(|realm| realm.name.clone()));
     }
-    match ours {
-        Some(realm) => Ok(Some(realm.to_owned())),
-        None => Err(damaged(format!(
+    default_realm(settings, conf).map(|realm| Some(realm.to_owned()))
+}
+
+fn default_realm<'a>(settings: &'a Settings, conf: &'a Krb5Conf) -> Result<&'a str, Reason> {
+    settings.realm.as_deref().or_else(|| conf.default_realm()).ok_or_else(|| {
+        damaged(format!(
             "{} has no default_realm in [libdefaults]: add it, or set kerberos5.realm",
             settings.krb5_conf.display()
-        ))),
-    }
+        ))
+    })
+}
+
+fn service_name(settings: &Settings, fqdn: &str) -> Name {
+    Name::new(&[&settings.service, settings.server_name.as_deref().unwrap_or(fqdn)])
 }
 
 /// The principal of this service: in the client's realm, if the keytab has it there.

@@ -32,4 +32,4 @@ mod settings;
 mod verify;
 
 pub use settings::Settings;
-pub use verify::{Kerberos, KerberosError};
+pub use verify::{Kerberos, KerberosError, trouble};

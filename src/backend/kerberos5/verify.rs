@@ -33,8 +33,8 @@ pub struct Kerberos {
 pub struct KerberosError(String);
 
 impl Kerberos {
-    /// Starts the threads. Files are not looked at before the first login: until
-    /// they are there, everybody is unavailable, and the log says why.
+    /// Starts the threads. What is wrong with the files is said in the log, and
+    /// until they are right everybody is unavailable.
     ///
     /// # Errors
     /// If the system gives no threads.
@@ -44,6 +44,9 @@ impl Kerberos {
         let pool = HashPool::start(settings.threads, settings.max_waiting, cost)
             .map_err(|error| KerberosError(format!("no thread: {error}")))?;
         let places = Arc::new(Semaphore::new(settings.max_waiting.min(Semaphore::MAX_PERMITS)));
+        if let Some(trouble) = trouble(&settings, &fqdn) {
+            tracing::warn!("kerberos5: nobody can log in yet: {trouble}");
+        }
         Ok(Arc::new(Self {
             settings,
             fqdn,
@@ -52,6 +55,13 @@ impl Kerberos {
             preference: Preference::default(),
         }))
     }
+}
+
+/// Why users of the default realm could not log in: what is wrong with krb5.conf or the
+/// keytab. No KDC is asked.
+#[must_use]
+pub fn trouble(settings: &Settings, fqdn: &str) -> Option<String> {
+    files::check(settings, fqdn).err().map(|reason| reason.detail.into_owned())
 }
 
 impl Drop for Kerberos {

@@ -26,12 +26,12 @@ pub mod krb5_conf;
 mod name;
 mod reply;
 mod request;
+#[cfg(test)]
+pub(crate) mod samples;
 
 pub use crypto::{Enctype, Key, Usage};
 pub use der::Malformed;
 pub use name::{Name, NameKind, Principal};
-#[cfg(test)]
-pub(crate) use reply::encode_error;
 pub use reply::{
     ErrorReply, KeyInfo, PreauthInfo, Reply, ReplyPart, Sealed, SealedReply, Ticket, TicketPart,
     error_codes,

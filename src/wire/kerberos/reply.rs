@@ -317,24 +317,6 @@ fn best_key(mut reader: Reader<'_>) -> Result<Option<KeyInfo>, Malformed> {
     Ok(None)
 }
 
-/// How a KRB-ERROR without anything to see is written: for tests of those who ask.
-#[cfg(test)]
-pub(crate) fn encode_error(code: i64, time: i64) -> Vec<u8> {
-    use super::der;
-    use super::name::NameKind;
-    let name = Name::new(&["krbtgt", "X"]).encode(NameKind::Instance);
-    let fields = [
-        der::field(0, &der::integer(5)),
-        der::field(1, &der::integer(KRB_ERROR.into())),
-        der::field(4, &der::time(time)),
-        der::field(5, &der::integer(0)),
-        der::field(6, &der::integer(code)),
-        der::field(9, &der::text("X")),
-        der::field(10, &name),
-    ];
-    der::element(application(KRB_ERROR), &der::sequence(&fields))
-}
-
 const AS_REP: u8 = 11;
 const TGS_REP: u8 = 13;
 const KRB_ERROR: u8 = 30;

@@ -2,6 +2,7 @@
 
 use super::super::der;
 use super::super::name::NameKind;
+use super::super::samples::{self, Grant};
 use super::*;
 use der::element;
 
@@ -55,68 +56,25 @@ fn wanted() -> Vec<u8> {
     error_with(error_codes::PREAUTH_REQUIRED, &data)
 }
 
-fn encrypted(key: &Key, usage: Usage, text: &[u8]) -> Vec<u8> {
-    der::sequence(&[
-        der::field(0, &der::integer(key.enctype().number())),
-        der::field(1, &der::integer(2)),
-        der::field(2, &der::octets(&key.seal(usage, [5; 16], text))),
-    ])
-}
-
-fn key_element(bytes: &[u8]) -> Vec<u8> {
-    der::sequence(&[der::field(0, &der::integer(18)), der::field(1, &der::octets(bytes))])
-}
-
 /// A TGS-REP for alice, and the keys of session and service.
 fn granted() -> (Vec<u8>, Key, Key) {
+    let principal = |parts: &[&str]| Principal { name: Name::new(parts), realm: "A.TEST".into() };
     let session = Key::new(18, &[1; 32]).unwrap();
     let service = Key::new(17, &[2; 16]).unwrap();
-    let alice = Name::new(&["alice"]).encode(NameKind::Principal);
-    let host = Name::new(&["host", "mx.a.test"]).encode(NameKind::Host);
-    let inner = element(
-        application(3),
-        &der::sequence(&[
-            der::field(0, &der::flags(0)),
-            der::field(1, &key_element(&[3; 32])),
-            der::field(2, &der::text("A.TEST")),
-            der::field(3, &alice),
-            der::field(4, &der::sequence(&[])),
-            der::field(5, &der::time(0)),
-            der::field(7, &der::time(7200)),
-        ]),
-    );
-    let ticket = element(
-        application(1),
-        &der::sequence(&[
-            der::field(0, &der::integer(5)),
-            der::field(1, &der::text("A.TEST")),
-            der::field(2, &host),
-            der::field(3, &encrypted(&service, Usage::Ticket, &inner)),
-        ]),
-    );
-    let part = element(
-        application(26),
-        &der::sequence(&[
-            der::field(0, &key_element(&[3; 32])),
-            der::field(1, &der::sequence(&[])),
-            der::field(2, &der::integer(77)),
-            der::field(3, &der::time(5000)),
-            der::field(4, &der::flags(0)),
-            der::field(5, &der::time(0)),
-            der::field(7, &der::time(7200)),
-            der::field(9, &der::text("A.TEST")),
-            der::field(10, &host),
-        ]),
-    );
-    let reply = der::sequence(&[
-        der::field(0, &der::integer(5)),
-        der::field(1, &der::integer(13)),
-        der::field(3, &der::text("A.TEST")),
-        der::field(4, &alice),
-        der::field(5, &ticket),
-        der::field(6, &encrypted(&session, Usage::TgsReply, &part)),
-    ]);
-    (element(application(TGS_REP), &reply), session, service)
+    let grant = Grant {
+        kind: TGS_REP,
+        key: &session,
+        usage: Usage::TgsReply,
+        nonce: 77,
+        client: principal(&["alice"]),
+        service: principal(&["host", "mx.a.test"]),
+        session: [3; 32],
+        ticket_key: &service,
+        ticket_client: principal(&["alice"]),
+        ticket_session: [3; 32],
+        end: 7200,
+    };
+    (grant.encode(), session, service)
 }
 
 fn error_of(bytes: &[u8]) -> ErrorReply {
@@ -143,7 +101,7 @@ fn an_error_says_how_the_key_is_made() {
 fn data_of_another_error_is_not_looked_at() {
     let error = error_of(&error_with(error_codes::KEY_EXPIRED, b"\x30\x84 whatever"));
     assert_eq!(error.preauth, PreauthInfo::default());
-    assert_eq!(error_of(&encode_error(6, 0)).code, error_codes::CLIENT_UNKNOWN);
+    assert_eq!(error_of(&samples::error(6, 0)).code, error_codes::CLIENT_UNKNOWN);
 }
 
 #[test]
