@@ -77,7 +77,7 @@ fn clear_text_becomes_argon2id_and_a_second_run_hashes_nothing_anew() {
         b"user,realm,password,state\nalice,,s3cret,\nbob,other.test,s3cret-2,locked\n,,x,\n";
     let (code, stdout, stderr) = import(&site, &["--csv", "-"], table);
     assert_eq!((code, stdout), (Some(0), summary(2, 0, 0, 1)), "{stderr}");
-    assert_eq!(stderr, "line 4: : the user name is empty\n");
+    assert_eq!(stderr, "line 4: the user name is empty\n");
     assert!(!stderr.contains("s3cret"));
     let daemon = PasswordStore::start(&site.settings()).unwrap();
     assert!(accepts(&daemon, "alice", "s3cret") && !accepts(&daemon, "bob@other.test", "s3cret-2"));
