@@ -152,6 +152,26 @@ fn a_start_that_succeeded_is_one_that_answers() {
     }
 }
 
+/// `make install` leaves a file with `authd.user`; sasldb2 and saslauthd.conf stay root's.
+#[test]
+fn files_of_root_are_read_whatever_account_our_file_names() {
+    let lab = Lab::new();
+    if lab.who == Who::Original || !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let sasldb2 = lab.path("sasldb2");
+    let ours = format!("[authd]\nuser = \"nobody\"\n[sasldb]\npath = {sasldb2:?}\n");
+    std::fs::write(lab.path("saslgate.toml"), ours).unwrap();
+    let said = lab.run(
+        "echo $RIGHT | saslpasswd2 -f $D/sasldb2 -c -p -u $REALM $USER; chmod 600 $D/sasldb2
+         $SASLAUTHD -a sasldb -m $R && testsaslauthd -u $USER -r $REALM -p $RIGHT -f $R/mux
+         kill $(cat $R/saslauthd.pid); waits is_down
+         echo 'ldap_servers: ldap://127.0.0.1:1/' >$D/conf; chmod 600 $D/conf
+         $SASLAUTHD -a ldap -O $D/conf -m $R; echo code=$?",
+    );
+    assert_eq!(said, "0: OK \"Success.\"\ncode=0\n");
+}
+
 /// The original says 0, leaves a pid file, and nothing runs.
 #[test]
 fn a_start_that_failed_is_told() {

@@ -20,8 +20,8 @@ pub(super) struct Mechanism {
     /// Makes `user@realm` of a login whose realm was named: `-r`. `None`: it knows realms
     /// anyway, or has no names with one.
     join: Option<fn(&mut Config)>,
-    /// Whether it reads what only root (or group shadow) may read.
-    pub(super) needs_root: bool,
+    /// Whether, so configured, it reads what only root (or a group like shadow) may read.
+    pub(super) needs_root: fn(&Config) -> bool,
 }
 
 /// What `-O` means for a mechanism.
@@ -34,8 +34,8 @@ enum Meaning {
 
 /// All of them.
 pub(super) const TABLE: &[Mechanism] = &[
-    Mechanism { name: "sasldb", option: Meaning::Ignored, join: None, needs_root: false },
-    Mechanism { name: "getpwent", option: Meaning::Ignored, join: None, needs_root: true },
+    Mechanism { name: "sasldb", option: Meaning::Ignored, join: None, needs_root: always },
+    Mechanism { name: "getpwent", option: Meaning::Ignored, join: None, needs_root: always },
     Mechanism {
         name: "kerberos5",
         option: Meaning::Sets(kerberos_file, |config| {
@@ -48,21 +48,21 @@ pub(super) const TABLE: &[Mechanism] = &[
         // A realm is part of a principal, and is there once, whatever is joined.
         join: None,
         // /etc/krb5.keytab is root's.
-        needs_root: true,
+        needs_root: always,
     },
     Mechanism {
         name: "pam",
         option: Meaning::Ignored,
         join: Some(|config| config.pam.user = UserForm::Claimed),
-        needs_root: false,
+        needs_root: never,
     },
     Mechanism {
         name: "rimap",
         option: Meaning::Sets(imap_server, |_| ()),
         join: Some(|config| config.rimap.user = UserForm::Claimed),
-        needs_root: false,
+        needs_root: never,
     },
-    Mechanism { name: "shadow", option: Meaning::Ignored, join: None, needs_root: true },
+    Mechanism { name: "shadow", option: Meaning::Ignored, join: None, needs_root: always },
     Mechanism {
         name: "ldap",
         option: Meaning::Sets(directory_file, |config| {
@@ -72,7 +72,8 @@ pub(super) const TABLE: &[Mechanism] = &[
             }
         }),
         join: Some(|config| config.ldap.user = ldap::UserForm::Full),
-        needs_root: false,
+        // The original's file holds a password, and is root's.
+        needs_root: |config| config.ldap.original.is_some(),
     },
     Mechanism {
         name: "httpform",
@@ -82,10 +83,18 @@ pub(super) const TABLE: &[Mechanism] = &[
             }
         }),
         join: None,
-        needs_root: false,
+        needs_root: |config| config.httpform.config.is_some(),
     },
-    Mechanism { name: "store", option: Meaning::Ignored, join: None, needs_root: false },
+    Mechanism { name: "store", option: Meaning::Ignored, join: None, needs_root: never },
 ];
+
+fn always(_: &Config) -> bool {
+    true
+}
+
+fn never(_: &Config) -> bool {
+    false
+}
 
 /// The mechanism called `name`.
 pub(super) fn find(name: &str) -> Option<&'static Mechanism> {

@@ -72,8 +72,15 @@ impl Settled {
     }
 
     /// A mechanism that reads what only root may read would fail for all users.
+    /// The file that `make install` puts there has an `authd.user`, and the
+    /// original's files stay as they are. The store is that account's, and
+    /// nobody else may open it: beside it the account must be let in by group.
     fn stay_root_for(&mut self, chosen: &[&Mechanism]) {
-        let Some(needy) = chosen.iter().find(|mechanism| mechanism.needs_root) else { return };
+        if chosen.iter().any(|mechanism| mechanism.name == "store") {
+            return;
+        }
+        let needs_root = |mechanism: &&&Mechanism| (mechanism.needs_root)(&self.config);
+        let Some(needy) = chosen.iter().find(needs_root) else { return };
         if let Some(user) = self.config.authd_user.take() {
             let name = needy.name;
             self.note(format!(
@@ -192,6 +199,29 @@ mod tests {
         let config = settled("-r -a ldap -O /etc/other.conf").unwrap().config;
         assert_eq!(config.ldap.original, Some(PathBuf::from("/etc/other.conf")));
         assert_eq!(config.ldap.user, crate::backend::ldap::UserForm::Full);
+    }
+
+    /// `make install` puts a file with `authd.user` there; the files of the original stay root's.
+    #[test]
+    fn who_reads_what_only_root_may_read_stays_root() {
+        let user = |line: &str| {
+            let words = line.split_whitespace().map(OsString::from).collect();
+            let Ok(Wish::Serve(flags)) = flags::parse("saslauthd", words) else { panic!("{line}") };
+            let mut file = Config::with_defaults("mx.example.org");
+            file.authd_user = Some("saslgate".to_owned());
+            let settled = settle(&flags, file).unwrap();
+            let is_said = settled.notes.iter().any(|note| note.contains("authd.user saslgate"));
+            assert_eq!(is_said, settled.config.authd_user.is_none(), "{line}");
+            settled.config.authd_user
+        };
+        for needy in
+            ["sasldb", "shadow", "getpwent", "kerberos5", "ldap -O /x", "httpform", "pam,sasldb"]
+        {
+            assert_eq!(user(&format!("-a {needy}")), None, "{needy}");
+        }
+        for content in ["pam", "store", "rimap -O localhost", "store,sasldb"] {
+            assert!(user(&format!("-a {content}")).is_some(), "{content}");
+        }
     }
 
     #[test]
