@@ -160,7 +160,13 @@ impl Inquiry {
     fn count(&self, verdict: &Verdict) -> Option<Delay> {
         let (throttle, case) = self.watch.as_ref()?;
         match verdict {
-            Verdict::Rejected(reason) if reason.code == ReasonCode::BadCredentials => {
+            // A locked account looks like a wrong password outside: its delay must, too.
+            Verdict::Rejected(reason)
+                if matches!(
+                    reason.code,
+                    ReasonCode::BadCredentials | ReasonCode::AccountLocked
+                ) =>
+            {
                 throttle.failed(case, Instant::now())
             }
             Verdict::Accepted(_) => {

@@ -1,6 +1,6 @@
 //! Slows down and then stops whoever guesses passwords, and nobody else.
 //!
-//! Failed logins (wrong password or unknown user) are counted, and the counts
+//! Failed logins (wrong password, unknown user, locked account) are counted, and the counts
 //! halve with time:
 //!
 //! | counted for | beyond a few, refusals are delayed | beyond its limit, nobody is asked |

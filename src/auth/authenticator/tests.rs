@@ -349,7 +349,7 @@ async fn refusals_of_a_guesser_are_delayed_and_right_passwords_are_not() {
     assert!(matches!(right, Authentication::Ready(_)), "told at once");
 }
 
-/// Accepts the password of [`attempt`] only.
+/// Accepts the password of [`attempt`] only; calls the account locked for the last guess.
 struct ByPassword;
 
 impl Verify for ByPassword {
@@ -360,6 +360,7 @@ impl Verify for ByPassword {
     fn verify(self: Arc<Self>, attempt: Arc<Attempt>) -> Verification {
         Verification::Ready(match attempt.password.expose() {
             b"s3cret" => Answer::Accepted(Accepted::default()),
+            b"guess 7" => Answer::Rejected(ReasonCode::AccountLocked.into()),
             _ => Answer::Rejected(ReasonCode::BadCredentials.into()),
         })
     }
