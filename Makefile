@@ -59,7 +59,7 @@ ladder: release ## Walk the README's ladder on a Debian booted in a private dire
 .PHONY: bench
 bench: toolchain ## Compare with Cyrus saslauthd and the bare backend
 	@packaging/setup.sh peers
-	$(CARGO) bench --locked --features peer-tests --bench authd --bench gate $(ARGS)
+	$(CARGO) bench --locked --features peer-tests --bench authd --bench gate --bench store $(ARGS)
 
 .PHONY: lint
 lint: toolchain ## Formatting, clippy, rustdoc, dependency policy
