@@ -92,11 +92,7 @@ fn a_killed_supervisor_is_followed_by_its_standby_when_authd_is_not_root() {
         return;
     }
     let mut subject = Subject::start(Kind::Pam);
-    process::stop(&mut subject.child);
-    let config = fs::read_to_string(subject.config()).unwrap();
-    let config = config.replace("floor = \"0s\"", "floor = \"0s\"\nuser = \"nobody\"");
-    fs::write(subject.config(), config).unwrap();
-    subject.restart();
+    subject.restart_without_root();
     let load = Load::start(&subject.socket(), CLIENTS);
     let mut supervisor = helper_of(&subject);
     let mut known = vec![supervisor];

@@ -83,14 +83,11 @@ fn pam_is_asked_as_root_by_an_authd_that_gave_it_up() {
         return;
     }
     let mut subject = Subject::start(Kind::Pam);
-    process::stop(&mut subject.child);
-    let config = fs::read_to_string(subject.config()).unwrap();
-    let config = config.replace("floor = \"0s\"", "floor = \"0s\"\nuser = \"nobody\"");
-    fs::write(subject.config(), &config).unwrap();
-    subject.restart();
+    subject.restart_without_root();
     assert_eq!(subject.ask_right(), OK);
     assert_eq!(subject.ask(USER, WRONG, REALM), Kind::Pam.refusal());
     // A helper without root would fail for the wrong reason, so there is no new one.
+    let config = fs::read_to_string(subject.config()).unwrap();
     fs::write(subject.config(), config.replace("[pam]", "[pam]\ntimeout = \"7s\"")).unwrap();
     subject.signal(nix::sys::signal::Signal::SIGHUP);
     subject.wait_for_log("saslgate-pam can be started as root only");

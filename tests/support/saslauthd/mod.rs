@@ -128,6 +128,15 @@ impl Subject {
         self.wait_until_ready(seen);
     }
 
+    /// As [`restart`](Self::restart), with a configuration that gives root up.
+    pub(crate) fn restart_without_root(&mut self) {
+        process::stop(&mut self.child);
+        let config = fs::read_to_string(self.config()).unwrap();
+        let config = config.replace("floor = \"0s\"", "floor = \"0s\"\nuser = \"nobody\"");
+        fs::write(self.config(), config).unwrap();
+        self.restart();
+    }
+
     pub(crate) fn dir(&self) -> &Path {
         self.dir.path()
     }
