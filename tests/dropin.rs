@@ -1,5 +1,5 @@
-//! The drop-in that lets Debian's saslauthd.service run saslgate: what its shell
-//! makes of `/etc/default/saslauthd`, with the shell and with the program.
+//! The drop-ins that let saslauthd.service run saslgate: their command lines, with
+//! the settings of `/etc/default/saslauthd` or `/etc/sysconfig/saslauthd`, run.
 //!
 //! Needs bash. Nothing of the host is written.
 #![cfg(test)]
@@ -7,12 +7,13 @@
 mod support;
 
 use std::fs;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use support::process::{self, Finished, PATIENCE, wait_until};
 
-/// What a command line of the drop-in gives to bash, as bash gets it from systemd.
+/// What a command line of Debian's drop-in gives to bash, as bash gets it from systemd.
 fn script(setting: &str) -> String {
     let path = "systemd/debian/saslauthd.service.d/saslgate.conf";
     let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
@@ -40,29 +41,30 @@ fn start(settings: &[(&str, &str)]) -> Command {
     bash(&script, settings)
 }
 
-/// Starts it with `-m` of a directory of its own, and waits until it listens or has ended.
+/// Debian's, with `-m` of a directory of its own: whether it serves.
 fn serves(mechanism: &str, option: &str) -> Result<(), Finished> {
     let folder = tempfile::tempdir().unwrap();
     let options = format!("-c -m {}", folder.path().display());
-    // Not the file of the host.
-    let file = folder.path().join("saslgate.toml");
-    fs::write(&file, "").unwrap();
     let settings = [
-        ("SASLGATE_CONFIG", file.to_str().unwrap()),
         ("MECHANISMS", mechanism),
         ("MECH_OPTIONS", option),
         ("OPTIONS", &options),
         ("THREADS", "5"),
     ];
-    let log = folder.path().join("log");
-    let said = fs::File::create(&log).unwrap();
-    let mut daemon = start(&settings);
-    daemon.stdin(Stdio::null()).stdout(Stdio::null()).stderr(said);
-    let mut daemon = daemon.spawn().unwrap();
+    comes_up(&mut start(&settings), folder.path())
+}
+
+/// Waits until the daemon listens in `folder`, and ends it, or has ended.
+fn comes_up(daemon: &mut Command, folder: &Path) -> Result<(), Finished> {
+    let (log, file) = (folder.join("log"), folder.join("saslgate.toml"));
+    // Not the file of the host.
+    fs::write(&file, "").unwrap();
+    daemon.env("SASLGATE_CONFIG", file).stdin(Stdio::null()).stdout(Stdio::null());
+    let mut daemon = daemon.stderr(fs::File::create(&log).unwrap()).spawn().unwrap();
     let mut code = None;
     let is_over = wait_until(PATIENCE, || {
         code = daemon.try_wait().unwrap().and_then(|status| status.code());
-        code.is_some() || folder.path().join("mux").exists()
+        code.is_some() || folder.join("mux").exists()
     });
     let _ = daemon.kill();
     daemon.wait().unwrap();
@@ -72,6 +74,30 @@ fn serves(mechanism: &str, option: &str) -> Result<(), Finished> {
         None => Ok(()),
         Some(_) => Err(Finished { code, stdout: String::new(), stderr }),
     }
+}
+
+/// Fedora's has no shell: systemd puts the settings in, those without braces as words.
+#[test]
+fn fedoras_settings_are_the_flags() {
+    let path = "systemd/fedora/saslauthd.service.d/saslgate.conf";
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
+    let line = text.lines().filter_map(|line| line.strip_prefix("ExecStart=@")).next().unwrap();
+    let serves = |mechanism: &str, flags: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let line = line
+            .replace("${SOCKETDIR}", folder.path().to_str().unwrap())
+            .replace("${MECH}", mechanism)
+            .replace("$FLAGS", flags);
+        let mut words = line.split_whitespace();
+        assert_eq!(words.next(), Some("/usr/bin/saslgate"));
+        let mut daemon = Command::new(env!("CARGO_BIN_EXE_saslgate"));
+        daemon.arg0(words.next().unwrap()).args(words);
+        comes_up(&mut daemon, folder.path())
+    };
+    serves("sasldb", "").unwrap();
+    serves("sasldb,getpwent", "-r -c -t 60").unwrap();
+    let ended = serves("httpform", "-O /nowhere.conf").unwrap_err();
+    assert!(ended.stderr.contains("/nowhere.conf"), "{ended:?}");
 }
 
 /// Debian 12 has the value of `-O` in MECH_OPTIONS, Debian 13 the flag with it.

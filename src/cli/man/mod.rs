@@ -64,12 +64,12 @@ fn write_command(directory: &Path, command: &clap::Command) -> io::Result<()> {
     }
     let name = command.get_display_name().unwrap_or(command.get_name()).to_owned();
     let man = Man::new(command.clone()).section("8").source(SOURCE);
-    write(directory, &name, 8, &left_adjusted(man)?)
+    write(directory, &name, 8, &left_adjusted(&man)?)
 }
 
 /// The page with a synopsis that is not stretched: an option that cannot be broken
 /// would leave holes in lines of full width, and a warning on a narrow terminal.
-fn left_adjusted(man: Man) -> io::Result<Vec<u8>> {
+fn left_adjusted(man: &Man) -> io::Result<Vec<u8>> {
     let mut page = Vec::new();
     man.render(&mut page)?;
     let page = String::from_utf8_lossy(&page).into_owned();
