@@ -194,9 +194,9 @@ step_1_dropin() {
     login alice wrong NO
     passed "step 1: saslgate under the name of saslauthd.service"
     mechanism shadow
-    [ -e /etc/systemd/system/saslauthd.service.d/saslgate-rights.conf ]
+    [ -e /etc/systemd/system/saslauthd.service.d/saslgate.rights.conf ]
     mechanism pam
-    [ ! -e /etc/systemd/system/saslauthd.service.d/saslgate-rights.conf ]
+    [ ! -e /etc/systemd/system/saslauthd.service.d/saslgate.rights.conf ]
     passed "the drop-in takes its mechanism from the settings file, and the rights that one needs"
     make --silent uninstall-dropin PREFIX=/usr DISTRO=debian
     systemctl restart saslauthd
