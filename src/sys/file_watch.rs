@@ -6,7 +6,9 @@
 //! links followed, is another one than it was. Events are read and dropped in
 //! bounded pieces, and the kernel bounds its queue.
 //!
-//! Used by `daemon::config_watch`, which has the clock.
+//! A directory may be named in place of a file: then every file in it counts.
+//!
+//! Used by `daemon::files_watch`, which has the clock.
 
 use std::fs;
 use std::io;
@@ -30,25 +32,44 @@ const EVENTS: AddWatchFlags = AddWatchFlags::IN_CLOSE_WRITE
 
 /// What tells one state of a file from another: device, inode, size, and the
 /// times of its content and its inode in seconds and nanoseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Fingerprint([i64; 7]);
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fingerprint {
+    own: [i64; 7],
+    /// Of the files in a directory, in the order of their names.
+    inside: Vec<[i64; 7]>,
+}
+
+/// Most files of a directory that are looked at.
+const MAX_FILES: usize = 4096;
 
 impl Fingerprint {
-    /// That of the file at `path`; `None` if there is none, or it cannot be looked at.
+    /// That of the file at `path`, or of the directory and the files in it;
+    /// `None` if there is none, or it cannot be looked at.
     #[must_use]
-    #[allow(clippy::cast_possible_wrap, reason = "compared for equality only")]
     pub fn of(path: &Path) -> Option<Self> {
         let file = fs::metadata(path).ok()?;
-        Some(Self([
-            file.dev() as i64,
-            file.ino() as i64,
-            file.size() as i64,
-            file.mtime(),
-            file.mtime_nsec(),
-            file.ctime(),
-            file.ctime_nsec(),
-        ]))
+        let mut inside = Vec::new();
+        if file.is_dir() {
+            let entries = fs::read_dir(path).ok()?.take(MAX_FILES).flatten();
+            let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+            files.sort();
+            inside.extend(files.iter().filter_map(|file| Some(state(&fs::metadata(file).ok()?))));
+        }
+        Some(Self { own: state(&file), inside })
     }
+}
+
+#[allow(clippy::cast_possible_wrap, reason = "compared for equality only")]
+fn state(file: &fs::Metadata) -> [i64; 7] {
+    [
+        file.dev() as i64,
+        file.ino() as i64,
+        file.size() as i64,
+        file.mtime(),
+        file.mtime_nsec(),
+        file.ctime(),
+        file.ctime_nsec(),
+    ]
 }
 
 /// The directories of a file, watched.
@@ -66,24 +87,28 @@ impl AsRawFd for Events {
 }
 
 impl FileWatch {
-    /// Watches the directory of `path`, and, where that is a link, the one it leads to.
-    /// Needs the runtime.
+    /// Watches the directory of `path`, and, where that is a link, the one it leads to;
+    /// where that is a directory, what is in it. Needs the runtime.
     ///
     /// # Errors
     /// Those of `inotify_init1(2)` and `inotify_add_watch(2)`: no such directory, no right
     /// to read it, `fs.inotify.max_user_instances` or `max_user_watches` reached.
     pub fn start(path: &Path) -> io::Result<Self> {
         let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
-        inotify.add_watch(&directory_of(path), EVENTS)?;
-        if let Ok(target) = fs::canonicalize(path) {
-            // The same directory again is no second watch.
-            inotify.add_watch(&directory_of(&target), EVENTS)?;
-        }
+        add(&inotify, path)?;
         // SAFETY: Events owns the open descriptor of its Inotify, and nothing can
         // replace or close it while the AsyncFd owns it.
         let events =
             unsafe { AsyncFd::register_with_interest(Events(inotify), Interest::READABLE) };
         Ok(Self { events: events? })
+    }
+
+    /// Watches another path, too.
+    ///
+    /// # Errors
+    /// As [`FileWatch::start`].
+    pub fn also(&self, path: &Path) -> io::Result<()> {
+        add(&self.events.get_ref().0, path)
     }
 
     /// Waits until something happened in the directories, and forgets what it was.
@@ -101,6 +126,18 @@ impl FileWatch {
             }
         }
     }
+}
+
+fn add(inotify: &Inotify, path: &Path) -> io::Result<()> {
+    // The same directory again is no second watch.
+    inotify.add_watch(&directory_of(path), EVENTS)?;
+    if let Ok(target) = fs::canonicalize(path) {
+        inotify.add_watch(&directory_of(&target), EVENTS)?;
+        if target.is_dir() {
+            inotify.add_watch(&target, EVENTS)?;
+        }
+    }
+    Ok(())
 }
 
 fn directory_of(path: &Path) -> PathBuf {
