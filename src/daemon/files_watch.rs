@@ -8,24 +8,32 @@
 //! at at intervals. Called by `service` for the configuration, and by
 //! `certificates`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::sys::file_watch::{FileWatch, Fingerprint};
+use crate::sys::file_stamp::Stamp;
+use crate::sys::file_watch::FileWatch;
 
 /// A change is looked at after this long even if there are still events.
 const LONGEST: Duration = Duration::from_secs(2);
 /// Pause before a watch that failed is tried again, and the files looked at.
 const AGAIN: Duration = Duration::from_secs(2);
 
+/// Files of a directory that are looked at, at most.
+const MAX_FILES: usize = 4096;
+
+/// That of a file; of a directory and then of what is in it, in the order of
+/// the names. `None` if it is not there.
+type State = Option<Vec<Stamp>>;
+
 /// Files, and directories with all files in them, that are watched together.
 pub(super) struct FilesWatch {
     paths: Vec<PathBuf>,
     /// Without an event for this long, a change is over.
     quiet: Duration,
-    seen: Vec<Option<Fingerprint>>,
+    seen: Vec<State>,
     watch: Option<FileWatch>,
     /// A failure is worth one line until it is over.
     has_failed: bool,
@@ -64,8 +72,8 @@ impl FilesWatch {
         }
     }
 
-    fn look(&self) -> Vec<Option<Fingerprint>> {
-        self.paths.iter().map(|path| Fingerprint::of(path)).collect()
+    fn look(&self) -> Vec<State> {
+        self.paths.iter().map(|path| state(path)).collect()
     }
 
     /// Waits for events, and for their end; false if there is nothing to wait for.
@@ -122,14 +130,24 @@ impl FilesWatch {
 }
 
 /// True if a file was there and is not there any more.
-fn is_lost((_, (before, now)): &(&PathBuf, (&Option<Fingerprint>, &Option<Fingerprint>))) -> bool {
+fn is_lost((_, (before, now)): &(&PathBuf, (&State, &State))) -> bool {
     before.is_some() && now.is_none()
+}
+
+fn state(path: &Path) -> State {
+    let mut stamps = vec![Stamp::of(path).ok()?];
+    if path.is_dir() {
+        let entries = path.read_dir().ok()?.take(MAX_FILES).flatten();
+        let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+        files.sort();
+        stamps.extend(files.iter().filter_map(|file| Stamp::of(file).ok()));
+    }
+    Some(stamps)
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::path::Path;
 
     use super::*;
 
