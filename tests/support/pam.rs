@@ -188,12 +188,12 @@ impl World {
     }
 }
 
+#[allow(clippy::print_stderr, reason = "tests that fail show what the supervisor had to say")]
 impl Drop for World {
     fn drop(&mut self) {
         drop(self.pipe.take());
         let _ = self.child.kill();
         let _ = self.child.wait();
-        // Tests that fail show what the supervisor had to say.
         eprintln!("--- log of saslgate-pam\n{}", self.log());
         let log = self.log();
         assert!(!log.contains(PASSWORD) && !log.contains(WRONG), "a password is in the log");
