@@ -22,6 +22,7 @@ pub(super) fn warnings(file: &Inspected) -> Vec<Problem> {
     found.extend(certificate(file));
     found.extend(authorities(file));
     found.extend(services(file));
+    found.extend(watched_files(file));
     found.extend(password_store(file));
     found.extend(sasldb(file));
     found.extend(kerberos5(file));
@@ -58,6 +59,21 @@ fn services(file: &Inspected) -> Option<Problem> {
         Ok(_) => None,
         Err(error) => Some(cannot_read(file, key, directory, &error)),
     }
+}
+
+/// A name that was misspelt would be a file that never changes.
+fn watched_files(file: &Inspected) -> Vec<Problem> {
+    let config = &file.config;
+    if !config.auth.cache.enabled || !config.auth.asks("pam") {
+        return Vec::new();
+    }
+    let missing = config.pam.watched_files.iter().filter_map(|path| {
+        let error = fs::metadata(path).err()?;
+        let title = format!("{} cannot be watched: {error}", path.display());
+        let help = "right only if the file comes and goes, as /etc/nologin does";
+        Some(file.warning("pam.watched_files", title, "named here").help(help))
+    });
+    missing.collect()
 }
 
 fn password_store(file: &Inspected) -> Option<Problem> {

@@ -89,6 +89,7 @@ fn pam() -> backend::pam::Settings {
         idle_timeout: Duration::ZERO,
         requests_per_worker: 0,
         service_dir: None,
+        watched_files: Vec::new(),
     }
 }
 

@@ -77,6 +77,7 @@ const OTHER_VALUES: &[(&str, &str)] = &[
     ("pam.idle_timeout", "[pam]\nidle_timeout = \"7s\""),
     ("pam.requests_per_worker", "[pam]\nrequests_per_worker = 7"),
     ("pam.service_dir", "[pam]\nservice_dir = \"/x\""),
+    ("pam.watched_files", "[pam]\nwatched_files = [\"/x\"]"),
     ("store.path", "[store]\npath = \"/x.db\""),
     ("store.memory", "[store]\nmemory = \"64MiB\""),
     ("store.iterations", "[store]\niterations = 7"),
