@@ -5,16 +5,18 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::service;
 use super::signals::Signals;
+use super::{certificates, service};
 use crate::auth::Mechanisms;
 use crate::backend::remote::Saslauthd;
 use crate::config::Config;
@@ -80,6 +82,8 @@ pub struct Running {
     shared: Arc<ArcSwap<Gate>>,
     bound: Bound,
     tasks: TaskTracker,
+    /// Tells the keeper of the certificates that others were loaded.
+    certificates: Arc<Notify>,
     /// Ends the probe; a reload starts another.
     probing: std::sync::Mutex<CancellationToken>,
     stop: Stop,
@@ -92,6 +96,7 @@ struct Bound {
     sessions: usize,
     sessions_per_address: usize,
     user: Option<String>,
+    watch_config: bool,
     log: log::Settings,
 }
 
@@ -103,6 +108,7 @@ impl Bound {
             sessions: limits.sessions,
             sessions_per_address: limits.sessions_per_address,
             user: config.gate_user.clone(),
+            watch_config: config.gate_watch_config,
             log: config.log,
         }
     }
@@ -115,6 +121,7 @@ impl Bound {
             ("gate.max_sessions", self.sessions != new.sessions),
             ("gate.max_sessions_per_address", per_address),
             ("gate.user", self.user != new.user),
+            ("gate.watch_config", self.watch_config != new.watch_config),
             ("[log]", self.log != new.log),
         ];
         changes.into_iter().filter_map(|(name, has_changed)| has_changed.then_some(name)).collect()
@@ -160,7 +167,6 @@ pub fn prepare(config: &Config) -> Result<Prepared, StartError> {
 fn open(config: &Config) -> Result<Prepared, StartError> {
     let settings = config.tls.as_ref().ok_or(StartError::NoCertificate)?;
     let tls = ServerTls::load(settings)?;
-    warn_about(&tls);
     let sockets = config.gate.listeners.iter().map(bind).collect::<Result<_, _>>()?;
     Ok(Prepared { sockets, tls })
 }
@@ -186,7 +192,7 @@ fn serve(
 ) -> Result<Running, StartError> {
     let Prepared { sockets, tls } = prepared;
     let health = HealthBoard::default();
-    let gate = compose(&config.gate, tls, health)?;
+    let gate = compose(&config.gate, tls.clone(), health)?;
     let limits = &config.gate.limits;
     let slots = Slots::new(limits.sessions, NonZeroUsize::new(limits.sessions_per_address));
     let shared = Arc::new(ArcSwap::from_pointee(gate));
@@ -212,8 +218,11 @@ fn serve(
         ));
     }
     let bound = Bound::of(config);
+    let certificates = Arc::new(Notify::new());
+    tasks.spawn(certificates::keep(tls, Arc::clone(&certificates), sessions.soon.clone()));
     let probing = std::sync::Mutex::default();
-    let running = Running { listeners, shared, bound, tasks, probing, stop: sessions };
+    let running =
+        Running { listeners, shared, bound, tasks, certificates, probing, stop: sessions };
     running.probe();
     Ok(running)
 }
@@ -231,7 +240,7 @@ impl Running {
         // Everything that can fail comes before anything that changes.
         let gate = compose(&config.gate, old.tls.clone(), old.health.clone())?;
         old.tls.reload(tls_settings)?;
-        warn_about(&old.tls);
+        self.certificates.notify_one();
         self.shared.store(Arc::new(gate));
         self.probe();
         Ok(self.bound.changes(&Bound::of(config)))
@@ -270,13 +279,15 @@ const GOODBYE: Duration = Duration::from_secs(6);
 const DRAIN: Duration = Duration::from_secs(30);
 
 /// Runs the service on what was prepared until it is told to stop. `read` reads the configuration
-/// again, and gives its problems as text.
+/// again, and gives its problems as text; it is read when `file` changes, too, unless that is
+/// turned off.
 ///
 /// # Errors
 /// [`StartError`].
 pub async fn run(
     config: &Config,
     prepared: Prepared,
+    file: &Path,
     read: impl Fn() -> Result<Config, String>,
 ) -> Result<(), StartError> {
     let signals = Signals::install().map_err(StartError::Signals)?;
@@ -285,7 +296,8 @@ pub async fn run(
     let places: Vec<String> = running.listeners.iter().map(ToString::to_string).collect();
     tracing::info!("listening on {}", places.join(", "));
     let reload = |config: &Config| running.reload(config).map_err(|error| error.to_string());
-    service::live(signals, &stop, None, read, reload).await;
+    let watched = config.gate_watch_config.then_some(file);
+    service::live(signals, &stop, watched, read, reload).await;
     running.drain(DRAIN).await;
     Ok(())
 }
@@ -339,10 +351,4 @@ fn route(settings: &Settings) -> Result<Route, StartError> {
 fn host_of(address: &str) -> &str {
     let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
     host.trim_start_matches('[').trim_end_matches(']')
-}
-
-fn warn_about(tls: &ServerTls) {
-    if let Some(problem) = tls.warning(SystemTime::now()) {
-        tracing::warn!("{problem}");
-    }
 }

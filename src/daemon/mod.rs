@@ -9,5 +9,6 @@ pub mod gate;
 pub mod pam;
 pub mod signals;
 
-mod config_watch;
+mod certificates;
+mod files_watch;
 mod service;

@@ -68,6 +68,15 @@ impl Recorder {
     /// TLS is on with the client.
     pub(super) fn encrypted(&mut self, tls: &Negotiated) {
         event::tls_started(&client_of(self.peer), &facts_of(tls));
+        if let Some(shown) = &tls.certificate {
+            event::tls_certificate(&event::PresentedCertificate {
+                client: client_of(self.peer),
+                subject: &shown.subject,
+                issuer: &shown.issuer,
+                problem: shown.problem.as_deref(),
+                fingerprint: &shown.fingerprint,
+            });
+        }
         self.tls = Some(tls.clone());
     }
 

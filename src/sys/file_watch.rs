@@ -1,17 +1,18 @@
-//! Word that a file may have changed (inotify(7)), and whether it has.
+//! Word that a file may have changed (inotify(7)). Whether it has, its stamp says.
 //!
 //! Watches directories, not the file: editors and configuration tools write a
 //! new file and rename it over the old one. A symbolic link is watched at both
-//! ends. Any event there is only a hint; what counts is that the file itself,
-//! links followed, is another one than it was. Events are read and dropped in
+//! ends. Any event there is only a hint; what counts is that the
+//! [`Stamp`](super::file_stamp::Stamp) of the file is another one than it was. Events are read and dropped in
 //! bounded pieces, and the kernel bounds its queue.
 //!
-//! Used by `daemon::config_watch`, which has the clock.
+//! A directory may be named in place of a file: then every file in it counts.
+//!
+//! Used by `daemon::files_watch`, which has the clock.
 
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -28,29 +29,6 @@ const EVENTS: AddWatchFlags = AddWatchFlags::IN_CLOSE_WRITE
     .union(AddWatchFlags::IN_MOVE_SELF)
     .union(AddWatchFlags::IN_ONLYDIR);
 
-/// What tells one state of a file from another: device, inode, size, and the
-/// times of its content and its inode in seconds and nanoseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Fingerprint([i64; 7]);
-
-impl Fingerprint {
-    /// That of the file at `path`; `None` if there is none, or it cannot be looked at.
-    #[must_use]
-    #[allow(clippy::cast_possible_wrap, reason = "compared for equality only")]
-    pub fn of(path: &Path) -> Option<Self> {
-        let file = fs::metadata(path).ok()?;
-        Some(Self([
-            file.dev() as i64,
-            file.ino() as i64,
-            file.size() as i64,
-            file.mtime(),
-            file.mtime_nsec(),
-            file.ctime(),
-            file.ctime_nsec(),
-        ]))
-    }
-}
-
 /// The directories of a file, watched.
 pub struct FileWatch {
     events: AsyncFd<Events>,
@@ -66,24 +44,28 @@ impl AsRawFd for Events {
 }
 
 impl FileWatch {
-    /// Watches the directory of `path`, and, where that is a link, the one it leads to.
-    /// Needs the runtime.
+    /// Watches the directory of `path`, and, where that is a link, the one it leads to;
+    /// where that is a directory, what is in it. Needs the runtime.
     ///
     /// # Errors
     /// Those of `inotify_init1(2)` and `inotify_add_watch(2)`: no such directory, no right
     /// to read it, `fs.inotify.max_user_instances` or `max_user_watches` reached.
     pub fn start(path: &Path) -> io::Result<Self> {
         let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
-        inotify.add_watch(&directory_of(path), EVENTS)?;
-        if let Ok(target) = fs::canonicalize(path) {
-            // The same directory again is no second watch.
-            inotify.add_watch(&directory_of(&target), EVENTS)?;
-        }
+        add(&inotify, path)?;
         // SAFETY: Events owns the open descriptor of its Inotify, and nothing can
         // replace or close it while the AsyncFd owns it.
         let events =
             unsafe { AsyncFd::register_with_interest(Events(inotify), Interest::READABLE) };
         Ok(Self { events: events? })
+    }
+
+    /// Watches another path, too.
+    ///
+    /// # Errors
+    /// As [`FileWatch::start`].
+    pub fn also(&self, path: &Path) -> io::Result<()> {
+        add(&self.events.get_ref().0, path)
     }
 
     /// Waits until something happened in the directories, and forgets what it was.
@@ -103,6 +85,18 @@ impl FileWatch {
     }
 }
 
+fn add(inotify: &Inotify, path: &Path) -> io::Result<()> {
+    // The same directory again is no second watch.
+    inotify.add_watch(&directory_of(path), EVENTS)?;
+    if let Ok(target) = fs::canonicalize(path) {
+        inotify.add_watch(&directory_of(&target), EVENTS)?;
+        if target.is_dir() {
+            inotify.add_watch(&target, EVENTS)?;
+        }
+    }
+    Ok(())
+}
+
 fn directory_of(path: &Path) -> PathBuf {
     match path.parent() {
         Some(parent) if parent.as_os_str().is_empty() => PathBuf::from("."),
@@ -116,6 +110,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
+    use crate::sys::file_stamp::Stamp;
 
     #[tokio::test]
     async fn hears_of_writes_renames_and_links_at_both_ends() {
@@ -127,22 +122,22 @@ mod tests {
         fs::write(&target, "1").unwrap();
         symlink(&target, &link).unwrap();
         let watch = FileWatch::start(&link).unwrap();
-        let first = Fingerprint::of(&link).unwrap();
+        let first = Stamp::of(&link).unwrap();
 
         fs::write(&target, "22").unwrap();
         watch.event().await.unwrap();
-        let second = Fingerprint::of(&link).unwrap();
+        let second = Stamp::of(&link).unwrap();
         assert_ne!(first, second);
 
         fs::write(real.join("new"), "33").unwrap();
         fs::rename(real.join("new"), &target).unwrap();
         watch.event().await.unwrap();
-        let third = Fingerprint::of(&link).unwrap();
+        let third = Stamp::of(&link).unwrap();
         assert_ne!(second, third);
 
         fs::remove_file(&link).unwrap();
         watch.event().await.unwrap();
-        assert_eq!(Fingerprint::of(&link), None);
+        assert!(Stamp::of(&link).is_err());
     }
 
     #[tokio::test]

@@ -90,6 +90,7 @@ pub static SECTIONS: &[Section] = &[
     gate::LISTENER,
     gate::BACKEND,
     tls::SECTION,
+    tls::CERTIFICATE,
     log::SECTION,
 ];
 
