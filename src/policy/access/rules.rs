@@ -158,9 +158,9 @@ impl Site {
 
     /// `Connect:` alone.
     #[must_use]
-    pub fn connect(&self, client: &Client, mut steps: Steps<'_>) -> Decision {
+    pub fn connect(&self, client: &Client, steps: Steps<'_>) -> Decision {
         let about = (Purpose::Connect, Tag::Connect, Mode::TagThenBare);
-        let mut search = self.search(about, steps.as_deref_mut());
+        let mut search = self.search(about, steps);
         let found = search.name(&client.name).or_else(|| search.address(&client.address));
         decide(found, REJECT)
     }
