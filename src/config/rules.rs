@@ -29,6 +29,7 @@ pub(super) fn check(reading: &mut Reading) {
         gate::no_mail_loop,
         gate::clear_text_stays_here,
         gate::verification_needs_tls,
+        gate::accounts_are_whole,
         paths_apart,
         memory_for_lanes,
         work_of_a_hash,

@@ -5,6 +5,8 @@
 //! becomes the next event. The driver is the only writer on both connections
 //! and the only reader of clocks.
 
+mod introducing;
+
 use std::collections::VecDeque;
 use std::io;
 use std::net::IpAddr;
@@ -12,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -20,12 +23,16 @@ use super::backends::Backend;
 use super::client::{Client, NoLine};
 use super::content::{self, Terms};
 use super::desk::{Desk, Facts, Question, Ruling};
+use super::introduction::may_share;
 use super::record::{self, Recorder};
 use super::relay::{Relay, RelayError};
 use super::session::{Asked, ContentOutcome, Counsel, Event, Next, Notice, Rules, Session, Turn};
 use super::settings::{Settings, TlsMode};
 use super::trace::Trace;
-use crate::auth::{Conversation, ExchangeContext, Mechanisms, Response, StepResult};
+use crate::auth::{
+    Authenticated, Conversation, ExchangeContext, HandoverToken, Mechanisms, Response, StepResult,
+    Verdict,
+};
 use crate::base::Origin;
 use crate::listen::Admission;
 use crate::ops::event::gate::Rejection;
@@ -120,6 +127,10 @@ struct Connection {
     /// Replies that the client waits for, in order.
     owed: VecDeque<Owed>,
     conversation: Option<(Conversation, String)>,
+    /// For the mail server, until a connection is opened with it.
+    token: Option<HandoverToken>,
+    /// A connection to the backend that is opened while the client goes on.
+    opening: Option<JoinHandle<Result<Relay, RelayError>>>,
     recorder: Recorder,
     /// When the session must be over.
     deadline: Instant,
@@ -157,6 +168,8 @@ impl Connection {
             lost: None,
             owed: VecDeque::new(),
             conversation: None,
+            token: None,
+            opening: None,
             recorder: Recorder::new(client.peer, client.local, backend),
             deadline: Instant::now() + gate.settings.timeouts.session,
             client,
@@ -176,6 +189,7 @@ impl Connection {
         let end = loop {
             let is_theirs = matches!(event, Event::Replied(_) | Event::RelayFailed(_));
             let mut turn = self.guard(event);
+            self.open_ahead();
             self.recorder.turn(&turn, &self.session);
             if let Some(reply) = turn.reply.take()
                 && self.answer(reply, is_theirs).await.is_err()
@@ -254,9 +268,7 @@ impl Connection {
             }
             Next::OpenRelay => Some(self.open_relay().await),
             Next::Ask { line, command } => {
-                if let Some(relay) = &mut self.relay {
-                    relay.queue(&line);
-                }
+                self.queue(&line, command);
                 self.owed.push_back(Owed::Theirs(command));
                 self.go_on().await
             }
@@ -367,7 +379,10 @@ impl Connection {
                 self.conversation = Some((conversation, mechanism));
                 Event::Challenge(challenge)
             }
-            StepResult::Done { claimed, verdict } => {
+            StepResult::Done { claimed, mut verdict } => {
+                if let Verdict::Accepted(user) = &mut verdict {
+                    self.token = user.take_handover();
+                }
                 record::judged(self.client.peer, &mechanism, claimed.as_ref(), &verdict);
                 Event::Judged(verdict)
             }
@@ -377,34 +392,45 @@ impl Connection {
     /// A connection without a transaction: the one at hand made clean, or a new one.
     async fn open_relay(&mut self) -> Event {
         self.recorder.transaction_begins();
-        if let Some(mut relay) = self.relay.take()
-            && self.client.meanwhile(relay.clean()).await.is_ok()
-        {
-            let capabilities = relay.capabilities().clone();
-            self.relay = Some(relay);
-            return Event::RelayReady(capabilities);
+        let way = self.gate.backend().route.identity();
+        let login = self.session.user().map(Authenticated::identity);
+        let may_share = self.opening.is_none() && may_share(way, login, self.token.as_ref());
+        if let Some(mut relay) = self.relay.take() {
+            // Who has logged in since is somebody else for the backend.
+            if !relay.is_for(login, may_share) {
+                tokio::spawn(relay.quit());
+            } else if self.client.meanwhile(relay.clean()).await.is_ok() {
+                return self.relay_ready(relay);
+            }
         }
         let Some(permit) = self.session.permit() else {
             return Event::RelayFailed(Reply::new(530, "5.7.0", "Authentication required"));
         };
         let backend = Arc::clone(self.gate.backend());
-        while let Some(mut relay) = backend.pool.take(&permit) {
-            if self.client.meanwhile(relay.clean()).await.is_ok() {
-                let capabilities = relay.capabilities().clone();
-                self.relay = Some(relay);
-                return Event::RelayReady(capabilities);
-            }
-        }
         let (route, health) = (Arc::clone(&backend.route), &backend.health);
-        match self.client.meanwhile(Relay::open(Arc::clone(&route), permit)).await {
+        let opened = match self.opening.take() {
+            Some(opening) => self.client.meanwhile(opening).await.unwrap_or_else(|_| {
+                Err(RelayError::Protocol("opening a connection to it was broken off".to_owned()))
+            }),
+            None => {
+                let client = self.introduction();
+                while may_share && let Some(mut relay) = backend.pool.take(&permit) {
+                    if self.client.meanwhile(relay.clean()).await.is_ok() {
+                        return self.relay_ready(relay);
+                    }
+                }
+                let opening = Relay::open(Arc::clone(&route), permit, client);
+                self.client.meanwhile(opening).await
+            }
+        };
+        match opened {
             Ok(relay) => {
                 let capabilities = relay.capabilities().clone();
                 health.is_up(&route.settings.address, &capabilities);
                 if let Some(tls) = relay.tls() {
                     self.recorder.backend_encrypted(tls);
                 }
-                self.relay = Some(relay);
-                Event::RelayReady(capabilities)
+                self.relay_ready(relay)
             }
             Err(error) => {
                 if matches!(error, RelayError::Connect { .. }) {
@@ -415,10 +441,17 @@ impl Connection {
         }
     }
 
-    /// A session that waits for its client needs no connection to the backend.
+    fn relay_ready(&mut self, relay: Relay) -> Event {
+        let capabilities = relay.capabilities().clone();
+        self.relay = Some(relay);
+        Event::RelayReady(capabilities)
+    }
+
+    /// A session that waits for its client needs no connection to the backend, unless
+    /// it is of no use to others.
     fn let_go(&mut self) {
         let pool = &self.gate.backend().pool;
-        if !pool.is_on() {
+        if !pool.is_on() || self.relay.as_ref().is_some_and(Relay::is_bound) {
             return;
         }
         if let Some(relay) = self.relay.take()
@@ -512,7 +545,15 @@ impl Connection {
         if self.owed.is_empty() {
             self.let_go();
         }
-        let Self { client, relay, .. } = self;
+        let Self { client, relay, opening, .. } = self;
+        if let Some(opening) = opening {
+            // It keeps its own deadline.
+            tokio::spawn(async {
+                if let Ok(Ok(relay)) = opening.await {
+                    relay.quit().await;
+                }
+            });
+        }
         // The backend hears QUIT while the client's connection is closed in order.
         let goodbye = async {
             if let Some(relay) = relay {
