@@ -18,6 +18,7 @@ pub(crate) mod gate;
 pub(crate) mod gate_world;
 pub(crate) mod kdc;
 pub(crate) mod mail_clients;
+pub(crate) mod pki;
 pub(crate) mod process;
 pub(crate) mod saslauthd;
 pub(crate) mod sasldb;
