@@ -1,0 +1,11 @@
+//! What may be sent, by whom and how much: decisions without a socket or a clock.
+//!
+//! | module | what it decides | standard |
+//! |---|---|---|
+//! | [`access`] | who may connect, send and relay, by sendmail's access map | sendmail 8.17.1 |
+//!
+//! Layer 1: knows base and nothing else of ours. `now`, addresses and files'
+//! texts come in as arguments; what is shared is in bounded tables. Called by
+//! the gate's desk, which turns decisions into replies and log lines.
+
+pub mod access;
