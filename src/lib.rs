@@ -6,7 +6,7 @@
 //! | layer | modules | may import |
 //! |---|---|---|
 //! | 0 | [`base`] | nothing |
-//! | 1 | [`sys`], [`wire`], [`sasl`] | base (sasl also wire's codecs) |
+//! | 1 | [`sys`], [`wire`], [`sasl`], [`policy`] | base (sasl also wire's codecs) |
 //! | 2 | [`ops`], [`tls`], [`auth`] | layers 0 to 1 |
 //! | 3 | [`backend`], [`listen`] | layers 0 to 2 |
 //! | 4 | [`server`], [`gate`] | layers 0 to 2, listen; never backend, never config |
@@ -24,6 +24,7 @@ pub mod daemon;
 pub mod gate;
 pub mod listen;
 pub mod ops;
+pub mod policy;
 pub mod sasl;
 pub mod server;
 pub mod sys;
