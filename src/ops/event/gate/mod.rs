@@ -22,6 +22,7 @@
 mod auth;
 mod backend;
 mod message;
+mod policy;
 mod session;
 mod text;
 
@@ -31,6 +32,9 @@ mod tests;
 pub use auth::{AuthEvent, AuthOutcome, auth};
 pub use backend::{backend_down, backend_trouble, backend_up};
 pub use message::{MessageEvent, MessageOutcome, message};
+pub use policy::{
+    SuspicionEvent, account_released, account_suspicious, block_list_down, block_list_up,
+};
 pub use session::{
     Rejection, SessionEvent, TlsFailure, connected, disconnected, rejected, tls_backend,
     tls_failed, tls_started,
