@@ -252,7 +252,8 @@ fn check_says_what_the_file_names_and_this_host_lacks() {
         &folder,
         format!(
             "[tls]\ncertificate = \"{0}/none.pem\"\nkey = \"{0}/key.pem\"\n[authd]\n\
-             user = \"no-such-user-here\"\nsocket = \"{0}/a/b/mux\"\n",
+             user = \"no-such-user-here\"\nsocket = \"{0}/a/b/mux\"\n\
+             [cache]\nenabled = true\n[pam]\nwatched_files = [\"/etc/passwd\", \"{0}/none.db\"]\n",
             folder.path().display()
         ),
     );
@@ -265,6 +266,7 @@ fn check_says_what_the_file_names_and_this_host_lacks() {
         "saslgate.toml:3:7\n",
         "warning: there is no user \"no-such-user-here\" on this host",
         "a/b, cannot be made",
+        "none.db cannot be watched: No such file or directory",
         "saslgate.toml: good\n",
         "authd: can start, unless a warning above stands in the way; asks pam",
         "gate: can start, unless a warning above stands in the way; listens",

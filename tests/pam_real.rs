@@ -88,6 +88,7 @@ fn settings(dir: &Path) -> Settings {
         idle_timeout: Duration::from_secs(60),
         requests_per_worker: 1000,
         service_dir: Some(service_dir),
+        watched_files: Vec::new(),
     }
 }
 

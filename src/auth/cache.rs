@@ -6,8 +6,8 @@
 //!
 //! | who accepted | an entry ends |
 //! |---|---|
-//! | a backend that sees changes (a store, a file) | when the records of its user change: the password, a lock, a deletion |
-//! | a backend that does not (PAM, a directory) | when another password of the same user is accepted, or by time |
+//! | a backend that sees changes (a store, a file, the files below PAM) | when the records of its user change, or the files of all: the password, a lock, a deletion |
+//! | a backend that may miss some (PAM, a directory) | also when another password of the same user is accepted |
 //! | any | at its `ttl`, when what it rests on expires, or when the configuration is read again |
 //!
 //! An entry rests also on the backends that were asked before and did not know
@@ -43,7 +43,7 @@ pub(super) struct Cache {
     ttl: Duration,
     key: Arc<TagKey>,
     entries: sync::Cache<Tag, Arc<Entry>>,
-    /// Of each user that a backend accepted which sees no changes: the last proof.
+    /// Of each user that a backend accepted which may miss changes: the last proof.
     latest: sync::Cache<Tag, Proof>,
 }
 
@@ -55,7 +55,7 @@ pub(super) struct Entry {
     pub(super) accepted: Accepted,
     rests_on: Vec<Footing>,
     until: Instant,
-    /// Where the accepting backend sees no changes: the user, and the password.
+    /// Where the accepting backend may miss changes: the user, and the password.
     bound: Option<(Tag, Tag)>,
 }
 
@@ -129,8 +129,8 @@ impl Cache {
         let Acceptance { accepted, rests_on, started } = acceptance;
         let Some(decided) = rests_on.last() else { return };
         let by = decided.backend.name();
-        let bound =
-            decided.is_blind().then(|| (self.key.user(&attempt.identity), self.key.proof(attempt)));
+        let may_miss = decided.backend.may_change_unseen();
+        let bound = may_miss.then(|| (self.key.user(&attempt.identity), self.key.proof(attempt)));
         if bound.is_some_and(|(user, proof)| !self.supersede(&user, Proof { tag: proof, started }))
         {
             return;
@@ -193,12 +193,6 @@ impl Footing {
             self.revision.store(revision, Ordering::Relaxed);
         }
         is_same
-    }
-
-    /// True if the backend sees no changes: it says the same of everything.
-    fn is_blind(&self) -> bool {
-        self.revision.load(Ordering::Relaxed) == Revision::default().0
-            && self.grounds == Some(Grounds::default())
     }
 }
 

@@ -144,9 +144,8 @@ pub trait Verify: Send + Sync {
 
     /// The present [`Revision`]. Asked each time a cached acceptance is to be
     /// repeated, so it costs a system call or two and never waits. A change
-    /// that somebody was told of must show here. A backend that cannot see
-    /// changes (a directory across the network) always gives the same: its
-    /// cached answers end by time alone.
+    /// that somebody was told of must show here, except where
+    /// [`may_change_unseen`](Self::may_change_unseen) says that it may not.
     fn revision(&self) -> Revision {
         Revision::default()
     }
@@ -159,6 +158,14 @@ pub trait Verify: Send + Sync {
     fn grounds(&self, identity: &Identity) -> Option<Grounds> {
         let _ = identity;
         Some(Grounds::default())
+    }
+
+    /// True if a password may change without another revision or other
+    /// grounds: it is in a directory across the network, or wherever a module
+    /// looks. Cached answers about a user then also end when another password
+    /// of the same user is accepted; until then, or by time, an old one passes.
+    fn may_change_unseen(&self) -> bool {
+        true
     }
 
     /// Learns that an earlier acceptance of `identity` was repeated from the cache.

@@ -17,3 +17,4 @@ pub mod rimap;
 pub mod sasldb;
 pub mod shadow;
 pub mod store;
+mod watched_files;

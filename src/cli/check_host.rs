@@ -22,6 +22,7 @@ pub(super) fn warnings(file: &Inspected) -> Vec<Problem> {
     found.extend(certificate(file));
     found.extend(authorities(file));
     found.extend(services(file));
+    found.extend(watched_files(file));
     found.extend(password_store(file));
     found.extend(sasldb(file));
     found.extend(kerberos5(file));
@@ -47,7 +48,8 @@ fn certificate(file: &Inspected) -> Vec<Problem> {
 }
 
 fn authorities(file: &Inspected) -> Option<Problem> {
-    unreadable(file, "gate.backend.ca_file", file.config.gate.backend.ca_file.as_deref()?)
+    let mut files = file.config.gate.backends.iter().filter_map(|it| it.ca_file.as_deref());
+    files.find_map(|path| unreadable(file, "gate.backend.ca_file", path))
 }
 
 fn services(file: &Inspected) -> Option<Problem> {
@@ -57,6 +59,21 @@ fn services(file: &Inspected) -> Option<Problem> {
         Ok(_) => None,
         Err(error) => Some(cannot_read(file, key, directory, &error)),
     }
+}
+
+/// A name that was misspelt would be a file that never changes.
+fn watched_files(file: &Inspected) -> Vec<Problem> {
+    let config = &file.config;
+    if !config.auth.cache.enabled || !config.auth.asks("pam") {
+        return Vec::new();
+    }
+    let missing = config.pam.watched_files.iter().filter_map(|path| {
+        let error = fs::metadata(path).err()?;
+        let title = format!("{} cannot be watched: {error}", path.display());
+        let help = "right only if the file comes and goes, as /etc/nologin does";
+        Some(file.warning("pam.watched_files", title, "named here").help(help))
+    });
+    missing.collect()
 }
 
 fn password_store(file: &Inspected) -> Option<Problem> {

@@ -103,6 +103,8 @@ fn given(given: Given) -> (log::Settings, Settings, Source) {
         idle_timeout: Duration::from_millis(given.idle_timeout_ms),
         requests_per_worker: given.requests_per_worker,
         service_dir: given.service_dir,
+        // What authd remembers is authd's.
+        watched_files: Vec::new(),
     };
     (log, settings, Source::Parent { peer: given.peer_uid })
 }

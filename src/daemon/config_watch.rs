@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::sys::file_watch::{FileWatch, Fingerprint};
+use crate::sys::file_stamp::Stamp;
+use crate::sys::file_watch::FileWatch;
 
 /// Without an event for this long, a change is over.
 const QUIET: Duration = Duration::from_millis(100);
@@ -24,7 +25,7 @@ const AGAIN: Duration = Duration::from_secs(2);
 /// The configuration file of a service.
 pub(super) struct ConfigWatch {
     path: PathBuf,
-    seen: Option<Fingerprint>,
+    seen: Option<Stamp>,
     watch: Option<FileWatch>,
     /// A failure is worth one line until it is over.
     has_failed: bool,
@@ -35,7 +36,7 @@ impl ConfigWatch {
     pub(super) fn new(path: &Path) -> Self {
         let mut watch = Self { path: path.to_owned(), seen: None, watch: None, has_failed: false };
         watch.arm();
-        watch.seen = Fingerprint::of(path);
+        watch.seen = Stamp::of(path).ok();
         watch
     }
 
@@ -49,7 +50,7 @@ impl ConfigWatch {
             // Anew, for links and directories that are others now; and before the
             // look, so that nothing falls between.
             self.arm();
-            let now = Fingerprint::of(&self.path);
+            let now = Stamp::of(&self.path).ok();
             if now != self.seen {
                 self.seen = now;
                 if now.is_some() {

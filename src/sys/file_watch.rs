@@ -1,9 +1,9 @@
-//! Word that a file may have changed (inotify(7)), and whether it has.
+//! Word that a file may have changed (inotify(7)). Whether it has, its stamp says.
 //!
 //! Watches directories, not the file: editors and configuration tools write a
 //! new file and rename it over the old one. A symbolic link is watched at both
-//! ends. Any event there is only a hint; what counts is that the file itself,
-//! links followed, is another one than it was. Events are read and dropped in
+//! ends. Any event there is only a hint; what counts is that the
+//! [`Stamp`](super::file_stamp::Stamp) of the file is another one than it was. Events are read and dropped in
 //! bounded pieces, and the kernel bounds its queue.
 //!
 //! Used by `daemon::config_watch`, which has the clock.
@@ -11,7 +11,6 @@
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -27,29 +26,6 @@ const EVENTS: AddWatchFlags = AddWatchFlags::IN_CLOSE_WRITE
     .union(AddWatchFlags::IN_DELETE_SELF)
     .union(AddWatchFlags::IN_MOVE_SELF)
     .union(AddWatchFlags::IN_ONLYDIR);
-
-/// What tells one state of a file from another: device, inode, size, and the
-/// times of its content and its inode in seconds and nanoseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Fingerprint([i64; 7]);
-
-impl Fingerprint {
-    /// That of the file at `path`; `None` if there is none, or it cannot be looked at.
-    #[must_use]
-    #[allow(clippy::cast_possible_wrap, reason = "compared for equality only")]
-    pub fn of(path: &Path) -> Option<Self> {
-        let file = fs::metadata(path).ok()?;
-        Some(Self([
-            file.dev() as i64,
-            file.ino() as i64,
-            file.size() as i64,
-            file.mtime(),
-            file.mtime_nsec(),
-            file.ctime(),
-            file.ctime_nsec(),
-        ]))
-    }
-}
 
 /// The directories of a file, watched.
 pub struct FileWatch {
@@ -116,6 +92,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
+    use crate::sys::file_stamp::Stamp;
 
     #[tokio::test]
     async fn hears_of_writes_renames_and_links_at_both_ends() {
@@ -127,22 +104,22 @@ mod tests {
         fs::write(&target, "1").unwrap();
         symlink(&target, &link).unwrap();
         let watch = FileWatch::start(&link).unwrap();
-        let first = Fingerprint::of(&link).unwrap();
+        let first = Stamp::of(&link).unwrap();
 
         fs::write(&target, "22").unwrap();
         watch.event().await.unwrap();
-        let second = Fingerprint::of(&link).unwrap();
+        let second = Stamp::of(&link).unwrap();
         assert_ne!(first, second);
 
         fs::write(real.join("new"), "33").unwrap();
         fs::rename(real.join("new"), &target).unwrap();
         watch.event().await.unwrap();
-        let third = Fingerprint::of(&link).unwrap();
+        let third = Stamp::of(&link).unwrap();
         assert_ne!(second, third);
 
         fs::remove_file(&link).unwrap();
         watch.event().await.unwrap();
-        assert_eq!(Fingerprint::of(&link), None);
+        assert!(Stamp::of(&link).is_err());
     }
 
     #[tokio::test]

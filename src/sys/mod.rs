@@ -6,6 +6,7 @@
 
 pub mod claim;
 pub mod detach;
+pub mod file_stamp;
 pub mod file_watch;
 pub mod host;
 pub mod limits;

@@ -147,8 +147,8 @@ fn config(dir: &Path, backend: SocketAddr, options: &Options) -> String {
         "[log]\nlevel = \"debug\"\n\
          [tls]\ncertificate = \"{dir}/cert.pem\"\nkey = \"{dir}/key.pem\"\n\
          [gate]\nhostname = \"gate.test\"\nauth = \"saslauthd:{auth}\"\n{gate}\n\
-         [[gate.listener]]\naddress = \"127.0.0.1:0\"\ntls = \"starttls\"\n\
-         [[gate.listener]]\naddress = \"127.0.0.1:0\"\ntls = \"implicit\"\n\
+         [[gate.listener]]\naddress = \"127.0.0.1:0\"\nkind = \"submission\"\n\
+         [[gate.listener]]\naddress = \"127.0.0.1:0\"\nkind = \"submissions\"\n\
          [[gate.backend]]\naddress = \"{backend}\"\n{interval}\n{backend_lines}\n{sections}\n"
     )
 }

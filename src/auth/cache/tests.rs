@@ -17,6 +17,8 @@ struct Fake {
     password: Mutex<Option<&'static str>>,
     /// Whether changes show in revision and grounds.
     sees: bool,
+    /// Whether it says so.
+    may_miss: bool,
     revision: AtomicU64,
     /// Changes of alice; others leave it.
     grounds: AtomicU64,
@@ -32,6 +34,7 @@ impl Fake {
             name,
             password: Mutex::new(password),
             sees,
+            may_miss: !sees,
             revision: AtomicU64::new(1),
             grounds: AtomicU64::new(1),
             is_down: AtomicUsize::new(0),
@@ -83,6 +86,10 @@ impl Verify for Fake {
 
     fn grounds(&self, _: &Identity) -> Option<Grounds> {
         Some(Grounds(if self.sees { self.grounds.load(Ordering::Relaxed) } else { 0 }))
+    }
+
+    fn may_change_unseen(&self) -> bool {
+        self.may_miss
     }
 
     fn recalled(&self, identity: &Identity, label: Option<&str>) {
@@ -230,6 +237,21 @@ fn without_sight_of_changes_the_new_password_ends_the_old_one() {
     assert_eq!(site.login("old"), NO);
     assert!(!imap("old"), "for whichever service it was remembered");
     assert_eq!(site.login("new"), CACHED);
+}
+
+#[test]
+fn a_backend_that_may_miss_a_change_is_held_to_both() {
+    let mut fake = Fake::new("pam", true, Some("old"));
+    Arc::get_mut(&mut fake).unwrap().may_miss = true;
+    let site = Site::of(&[&fake]);
+    assert_eq!((site.login("old"), site.login("old")), (FRESH, CACHED));
+    // One that it misses.
+    *fake.password.lock().unwrap() = Some("new");
+    assert_eq!((site.login("old"), site.login("new")), (CACHED, FRESH));
+    assert_eq!((site.login("old"), site.login("new")), (NO, CACHED));
+    // And one that it sees.
+    fake.change(Some("newer"));
+    assert_eq!(site.login("new"), NO);
 }
 
 #[test]

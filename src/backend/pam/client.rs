@@ -25,7 +25,8 @@ use super::outcome::{Meaning, meaning};
 use super::service::AllowList;
 use super::settings::{Settings, UserForm};
 use super::shares::{Admission, Seat, Shares};
-use crate::auth::{Accepted, Answer, Attempt, Verification, Verify};
+use crate::auth::{Accepted, Answer, Attempt, Grounds, Revision, Verification, Verify};
+use crate::backend::watched_files::WatchedFiles;
 use crate::base::{Identity, IdentityError, Printable, Reason, ReasonCode};
 
 /// Which `saslgate-pam` is asked.
@@ -42,6 +43,7 @@ pub struct Pam {
     services: AllowList,
     reach: Reach,
     shares: Arc<Shares>,
+    rests_on: WatchedFiles,
     next_id: AtomicU64,
     idle: Mutex<Vec<Idle>>,
 }
@@ -117,6 +119,20 @@ impl Verify for Pam {
         let service = service.to_owned();
         Verification::Pending(Box::pin(async move { self.judge(&attempt, service).await }))
     }
+
+    fn revision(&self) -> Revision {
+        self.rests_on.revision()
+    }
+
+    // authd cannot read what is in the files: a change of one is a change for all.
+    fn grounds(&self, _: &Identity) -> Option<Grounds> {
+        None
+    }
+
+    // Modules may ask a server, or a file that nobody has named to us.
+    fn may_change_unseen(&self) -> bool {
+        true
+    }
 }
 
 impl Pam {
@@ -127,6 +143,7 @@ impl Pam {
         Arc::new(Self {
             services: AllowList::new(&settings.services),
             shares: Shares::new(&settings.services, settings.max_workers, settings.max_waiting),
+            rests_on: WatchedFiles::new(settings.rests_on()),
             next_id: AtomicU64::new(1),
             idle: Mutex::new(Vec::new()),
             reach,

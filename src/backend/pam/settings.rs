@@ -1,6 +1,6 @@
 //! Settings of PAM verification, read by authd and by saslgate-pam.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::auth::{Attempt, RealmSource};
@@ -27,6 +27,20 @@ pub struct Settings {
     pub requests_per_worker: u32,
     /// Directory of service files instead of `/etc/pam.d` (`pam_start_confdir`).
     pub service_dir: Option<PathBuf>,
+    /// Files that modules decide by: a change of one ends all logins that are
+    /// remembered of PAM. Read by authd alone.
+    pub watched_files: Vec<PathBuf>,
+}
+
+impl Settings {
+    /// All that a change of ends what is remembered: the watched files, and
+    /// the directory of the service files.
+    pub(super) fn rests_on(&self) -> Vec<PathBuf> {
+        let services = self.service_dir.as_deref().unwrap_or(Path::new("/etc/pam.d"));
+        let mut paths = self.watched_files.clone();
+        paths.push(services.to_owned());
+        paths
+    }
 }
 
 /// What PAM, or an IMAP server, gets as user name.

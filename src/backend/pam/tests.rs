@@ -45,6 +45,7 @@ fn settings(dir: &Path) -> Settings {
         idle_timeout: Duration::from_secs(60),
         requests_per_worker: 100,
         service_dir: None,
+        watched_files: Vec::new(),
     }
 }
 

@@ -5,79 +5,35 @@
 //! So nothing is locked. The whole file is read, and it counts only if the
 //! file system saw no change meanwhile.
 //!
-//! Times of files have the grain of the kernel's clock: a change may carry the
-//! time of the one before it, and a change through a memory map the time of
-//! its beginning. A file that changed within the last [`GRAIN`] may therefore
-//! be another one already, without looking so: it is *fresh*, and what was
-//! read of it is good for one question only.
+//! A file that has just changed may be another one already, without looking so
+//! (`sys::file_stamp`): it is *fresh*, and what was read of it is good for one
+//! question only.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use zeroize::Zeroizing;
 
 use super::error::SasldbError;
+use crate::sys::file_stamp::Stamp;
 
-/// As long as this after a change, another one may go unseen: some ticks of
-/// the kernel's clock, and the time that a writer needs from its first byte to its last.
-const GRAIN: Duration = Duration::from_millis(250);
-
-/// The same where the file system keeps whole seconds, or every other one.
-const COARSE_GRAIN: Duration = Duration::from_millis(2250);
-
-/// Which file a path names, and whether somebody wrote it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Stamp {
-    device: u64,
-    inode: u64,
-    size: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
+/// The stamp of the file at `path`. A microsecond.
+///
+/// # Errors
+/// `Missing`, `Denied`, `NotAFile`, `Io`.
+pub(super) fn stamp_of(path: &Path) -> Result<Stamp, SasldbError> {
+    let metadata = path.metadata().map_err(|error| SasldbError::from_io(path, &error))?;
+    stamp_from(path, &metadata)
 }
 
-impl Stamp {
-    /// Asks the file system. A microsecond.
-    ///
-    /// # Errors
-    /// `Missing`, `Denied`, `NotAFile`, `Io`.
-    pub(super) fn of(path: &Path) -> Result<Self, SasldbError> {
-        let meta = path.metadata().map_err(|error| SasldbError::from_io(path, &error))?;
-        Self::from_meta(path, &meta)
+fn stamp_from(path: &Path, metadata: &Metadata) -> Result<Stamp, SasldbError> {
+    if !metadata.is_file() {
+        return Err(SasldbError::NotAFile { path: path.to_owned() });
     }
-
-    fn from_meta(path: &Path, meta: &Metadata) -> Result<Self, SasldbError> {
-        if !meta.is_file() {
-            return Err(SasldbError::NotAFile { path: path.to_owned() });
-        }
-        Ok(Self {
-            device: meta.dev(),
-            inode: meta.ino(),
-            size: meta.size(),
-            modified: (meta.mtime(), meta.mtime_nsec()),
-            changed: (meta.ctime(), meta.ctime_nsec()),
-        })
-    }
-
-    /// Size in bytes.
-    pub(super) fn size(&self) -> u64 {
-        self.size
-    }
-
-    /// True if a change after `now` might leave this stamp as it is. The time
-    /// of the last change of whatever kind decides: programs cannot set it.
-    fn is_fresh(&self, now: SystemTime) -> bool {
-        let Ok(now) = now.duration_since(UNIX_EPOCH) else { return true };
-        let (seconds, nanoseconds) = self.changed;
-        let (Ok(seconds), Ok(nanoseconds)) = (u64::try_from(seconds), u32::try_from(nanoseconds))
-        else {
-            return true;
-        };
-        let grain = if nanoseconds == 0 { COARSE_GRAIN } else { GRAIN };
-        Duration::new(seconds, nanoseconds).abs_diff(now) < grain
-    }
+    Ok(Stamp::from(metadata))
 }
 
 /// The file at one moment. Has no `Debug`: it holds passwords.
@@ -95,7 +51,7 @@ pub(super) struct Snapshot {
 pub(super) fn take(path: &Path, limit: u64) -> Result<Snapshot, SasldbError> {
     let on_io = |error: io::Error| SasldbError::from_io(path, &error);
     // Before it is opened: opening a pipe or a device may have effects.
-    Stamp::of(path)?;
+    stamp_of(path)?;
     // A clock that is read before the bytes: what changes behind it is newer.
     let now = SystemTime::now();
     let mut file = OpenOptions::new()
@@ -103,19 +59,19 @@ pub(super) fn take(path: &Path, limit: u64) -> Result<Snapshot, SasldbError> {
         .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
         .open(path)
         .map_err(on_io)?;
-    let stamp_of = |file: &File| Stamp::from_meta(path, &file.metadata().map_err(on_io)?);
-    let before = stamp_of(&file)?;
-    if before.size > limit {
-        return Err(SasldbError::TooLarge { path: path.to_owned(), size: before.size, limit });
+    let look = |file: &File| stamp_from(path, &file.metadata().map_err(on_io)?);
+    let before = look(&file)?;
+    if before.size() > limit {
+        return Err(SasldbError::TooLarge { path: path.to_owned(), size: before.size(), limit });
     }
     let unsettled = || SasldbError::Unsettled { path: path.to_owned() };
-    let size = usize::try_from(before.size).map_err(|_| unsettled())?;
+    let size = usize::try_from(before.size()).map_err(|_| unsettled())?;
     let mut bytes = Zeroizing::new(vec![0; size]);
     file.read_exact(&mut bytes).map_err(|error| match error.kind() {
         io::ErrorKind::UnexpectedEof => unsettled(),
         _ => on_io(error),
     })?;
-    if stamp_of(&file)? != before {
+    if look(&file)? != before {
         return Err(unsettled());
     }
     Ok(Snapshot { stamp: before, is_fresh: before.is_fresh(now), bytes })
@@ -168,29 +124,6 @@ const PAUSES: &[Duration] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_file_is_fresh_as_long_as_another_change_could_look_the_same() {
-        let at = |milliseconds: u64| UNIX_EPOCH + Duration::from_millis(milliseconds);
-        let stamp = Stamp {
-            device: 1,
-            inode: 1,
-            size: 1,
-            modified: (1_000, 0),
-            changed: (1_001, 500_000_000),
-        };
-        for fresh in [1_001_260, 1_001_500, 1_001_749] {
-            assert!(stamp.is_fresh(at(fresh)), "{fresh}");
-        }
-        for settled in [999_000, 1_000_000, 1_001_250, 1_001_750, 2_000_000] {
-            assert!(!stamp.is_fresh(at(settled)), "{settled}");
-        }
-        let coarse = Stamp { changed: (1_001, 0), ..stamp };
-        for fresh in [1_001_000, 1_002_999, 1_003_249] {
-            assert!(coarse.is_fresh(at(fresh)), "{fresh}");
-        }
-        assert!(!coarse.is_fresh(at(1_003_250)));
-    }
 
     #[test]
     fn what_passes_is_waited_for_and_what_does_not_is_not() {

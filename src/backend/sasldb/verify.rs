@@ -128,6 +128,10 @@ impl Verify for Sasldb {
         }
         Some(Grounds(digest.finish()))
     }
+
+    fn may_change_unseen(&self) -> bool {
+        false
+    }
 }
 
 /// A right password is right; *no* may be due to a file half written.

@@ -18,8 +18,9 @@ use arc_swap::ArcSwap;
 
 use super::error::SasldbError;
 use super::settings::Settings;
-use super::snapshot::{self, Setback, Snapshot, Stamp};
+use super::snapshot::{self, Setback, Snapshot};
 use super::table::{Sealer, Table};
+use crate::sys::file_stamp::Stamp;
 
 /// What was read last.
 pub(super) struct Held {
@@ -205,7 +206,7 @@ impl Watched {
     fn find(&self) -> Result<(&Path, Stamp), SasldbError> {
         let mut first = None;
         for path in &self.places {
-            match Stamp::of(path) {
+            match snapshot::stamp_of(path) {
                 Ok(stamp) => return Ok((path, stamp)),
                 Err(error @ SasldbError::Missing { .. }) => first = first.or(Some(error)),
                 Err(error) => return Err(error),

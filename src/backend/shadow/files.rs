@@ -2,42 +2,36 @@
 //!
 //! Look-ups go through libc; this is for the cache of answers only, and for
 //! what an unknown user is to cost. Users who come from elsewhere have no line
-//! here: what changes for them there is not seen.
+//! here: what changes for them there is not seen, which the backend says
+//! (`may_change_unseen`).
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
 use crate::auth::{Grounds, Revision};
 use crate::backend::hashing::CryptHash;
+use crate::backend::watched_files::WatchedFiles;
 
 /// The files that answers rest on, and the key of their digests.
 pub(super) struct Files {
     paths: &'static [&'static str],
+    watched: WatchedFiles,
     key: RandomState,
 }
 
 impl Files {
     pub(super) fn new(paths: &'static [&'static str]) -> Self {
-        Self { paths, key: RandomState::new() }
+        let watched = WatchedFiles::new(paths.iter().map(PathBuf::from).collect());
+        Self { paths, watched, key: RandomState::new() }
     }
 
-    /// Changes with every change of a file. shadow-utils replaces the files, so
-    /// the inode is another one; what is written in place shows in the times.
+    /// Changes with every change of a file.
     pub(super) fn revision(&self) -> Revision {
-        let mut hasher = self.key.build_hasher();
-        for path in self.paths {
-            let stamp = fs::metadata(path).ok().map(|file| {
-                let changed = [file.mtime(), file.mtime_nsec(), file.ctime(), file.ctime_nsec()];
-                (file.dev(), file.ino(), file.len(), changed)
-            });
-            stamp.hash(&mut hasher);
-        }
-        Revision(hasher.finish())
+        self.watched.revision()
     }
 
     /// Digest of the lines of `user`; `None` if a file is too long to look

@@ -115,6 +115,10 @@ impl Verify for PasswordStore {
         Some(Grounds(self.digests.hash_one(found)))
     }
 
+    fn may_change_unseen(&self) -> bool {
+        false
+    }
+
     fn recalled(&self, identity: &Identity, label: Option<&str>) {
         self.keeper.note_use(identity, label);
     }

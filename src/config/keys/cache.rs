@@ -11,9 +11,9 @@ pub(super) const SECTION: Section = Section {
     text: "Remembers accepted logins in memory, so that the next one costs neither a hash nor a \
            directory. Nothing but a keyed digest is kept of a password, and the key ends with the \
            process. A login is forgotten at once when the records of its user change in the \
-           store or in an account file; what PAM or a server across the network knows is only \
-           looked at again after ttl, or when another password of the same user is accepted. A \
-           reload forgets everything.",
+           store or in an account file, and one through PAM when a file of pam.watched_files \
+           changes; what only a server across the network knows is looked at again after ttl, or \
+           when another password of the same user is accepted. A reload forgets everything.",
     keys: &[
         Key {
             name: "enabled",
@@ -43,7 +43,8 @@ pub(super) const SECTION: Section = Section {
             },
             default: Some("\"10m\""),
             text: "No login is remembered for longer. It is also how long an old password may \
-                   still be good after it was changed in PAM or a directory, unless the new one \
+                   still be good after it was changed where nobody here sees it (in a directory, \
+                   or by PAM in a file that pam.watched_files does not name), unless the new one \
                    has been used.",
         },
     ],

@@ -1,5 +1,7 @@
 //! `[pam]`: verification through libpam.
 
+use std::path::PathBuf;
+
 use super::bounds::{LONGEST, LONGEST_LOCAL, SHORTEST};
 use super::{Choice, Form, Key, Kind, Section};
 use crate::backend::pam::UserForm;
@@ -127,6 +129,28 @@ pub(super) const SECTION: Section = Section {
             default: Some("\"\""),
             text: "Directory with PAM service files to use instead of /etc/pam.d. Empty: the \
                    host's own. For tests and for setups that keep mail logins apart.",
+        },
+        Key {
+            name: "watched_files",
+            kind: Kind::List {
+                least: 0,
+                expected: "absolute paths",
+                words: &[],
+                check: |text| forms::path(text).map(drop),
+                set: |config, paths| {
+                    config.pam.watched_files = paths.into_iter().map(PathBuf::from).collect();
+                },
+            },
+            default: Some("[\"/etc/passwd\", \"/etc/shadow\"]"),
+            text: "Files that your PAM modules decide by. With [cache] on, a change of one (it is \
+                   written, replaced, made or removed) has every login through PAM checked anew, \
+                   so that an old password fails on its first try. Name the database of \
+                   pam_userdb (with its .db) or pam_pwdfile, and what else locks somebody out, \
+                   such as /etc/nologin. The directory of the service files is always looked at: \
+                   it shows files that come, go or are replaced; one that is edited in place shows \
+                   if it is named here, or with a reload. Each costs a cached login half a \
+                   microsecond. authd's account must be able to search the directories above, but \
+                   need not read the files.",
         },
     ],
 };
