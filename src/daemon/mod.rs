@@ -6,8 +6,10 @@
 
 pub mod authd;
 pub mod gate;
+pub mod gate_policy;
 pub mod pam;
 pub mod signals;
 
 mod config_watch;
+pub mod sender_map;
 mod service;

@@ -11,7 +11,7 @@ use super::limit::{Limit, Scope, place_of};
 
 /// The table of one limit.
 pub(super) struct Meter {
-    pub(super) limit: Limit,
+    pub(super) limit: Arc<Limit>,
     soft: Quota,
     hard: Option<Quota>,
     used: sync::Cache<Subject, Use>,
@@ -46,7 +46,7 @@ impl Meter {
             soft: limit.soft_quota(),
             hard: limit.hard_quota(),
             used: sync::Cache::new(size),
-            limit,
+            limit: Arc::new(limit),
         }
     }
 

@@ -61,7 +61,7 @@ pub struct Party {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Excess {
     /// What was exceeded.
-    pub limit: Limit,
+    pub limit: Arc<Limit>,
     /// How long to wait; `None` where the hard limit was exceeded.
     pub wait: Option<Duration>,
 }
@@ -124,7 +124,7 @@ impl Rates {
             Over::Soft(wait) => Some(wait),
             Over::Hard => None,
         };
-        Err(Excess { limit: self.meters[place].limit.clone(), wait })
+        Err(Excess { limit: Arc::clone(&self.meters[place].limit), wait })
     }
 
     /// Counts `bytes` of content that came from `party`.
