@@ -23,6 +23,8 @@ CARGO ?= cargo
 TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 UNITS = saslgate-authd.service saslgate-authd.socket saslgate-gate.service \
 	saslgate-pam.service saslgate-pam.socket
+# Only where systemd runs, which in a chroot or a container it does not.
+RELOAD = { [ ! -d /run/systemd/system ] || systemctl daemon-reload; }
 LINKS = saslpasswd2 saslpasswd sasldblistusers2 sasldblistusers testsaslauthd
 # Test programs that run the same cases against Cyrus saslauthd.
 SUBJECT_TESTS = saslauthd_protocol saslauthd_clients saslauthd_face
@@ -95,7 +97,7 @@ install: $(TARGET_DIR)/release/saslgate $(TARGET_DIR)/release/saslgate-pam ## In
 		install -m 0644 $$over/*.conf "$(DESTDIR)$(UNITDIR)/$${over##*/}" || exit 1; \
 	done
 	install -m 0644 packaging/fail2ban/saslgate.conf "$(DESTDIR)$(DATADIR)/fail2ban-filter.conf"
-	install -m 0644 packaging/selinux/saslgate.cil "$(DESTDIR)$(DATADIR)"
+	install -m 0644 packaging/selinux/saslgate.cil systemd/authd-network.conf systemd/saslauthd-rights.conf "$(DESTDIR)$(DATADIR)"
 	install -m 0644 systemd/$(DISTRO)/sysusers.conf "$(DESTDIR)$(SYSUSERSDIR)/saslgate.conf"
 	install -m 0644 systemd/$(DISTRO)/tmpfiles.conf "$(DESTDIR)$(TMPFILESDIR)/saslgate.conf"
 	[ -e "$(DESTDIR)$(PAMDIR)/saslgate" ] || install -m 0644 pam.d/$(DISTRO)/saslgate "$(DESTDIR)$(PAMDIR)"
@@ -110,7 +112,7 @@ install: $(TARGET_DIR)/release/saslgate $(TARGET_DIR)/release/saslgate-pam ## In
 activate:
 	systemd-sysusers "$(SYSUSERSDIR)/saslgate.conf"
 	systemd-tmpfiles --create "$(TMPFILESDIR)/saslgate.conf"
-	@[ ! -d /run/systemd/system ] || systemctl daemon-reload
+	@$(RELOAD)
 
 $(TARGET_DIR)/release/saslgate $(TARGET_DIR)/release/saslgate-pam:
 	@echo "$@ is not built: run 'make release' first (as yourself, not as root)"; exit 1
@@ -126,45 +128,40 @@ install-links: ## Also answer to saslpasswd2, sasldblistusers2, testsaslauthd, s
 	ln -sf ../bin/saslgate "$(DESTDIR)$(SBINDIR)/saslauthd"
 	"$(DESTDIR)$(BINDIR)/saslgate" man --originals "$(DESTDIR)$(MANDIR)"
 
+# Where Cyrus saslauthd has its settings, and how our program is called as it.
+SETTINGS = $(if $(filter fedora,$(DISTRO)),/etc/sysconfig/saslauthd,/etc/default/saslauthd)
+INTO_PLACE = UNITDIR="$(UNITDIR)" packaging/saslauthd.sh
+
 # Every flag and mechanism goes on working: only the path of the program changes.
 .PHONY: swap-saslauthd
 swap-saslauthd: ## Put saslgate in the place of saslauthd, flags and all (undo: make unswap-saslauthd)
-	@[ -x "$(DESTDIR)$(BINDIR)/saslgate" ] || { echo "run 'make install' first"; exit 1; }
-	@if [ -x /usr/bin/dpkg-divert ]; then \
-		dpkg-divert --local --rename --divert /usr/sbin/saslauthd.cyrus --add /usr/sbin/saslauthd && \
-		ln -sf "$(BINDIR)/saslgate" /usr/sbin/saslauthd; \
-	else \
-		ln -sf ../bin/saslgate "$(SBINDIR)/saslauthd" && install -d "$(UNITDIR)/saslauthd.service.d" && \
-		printf '[Service]\nExecStart=\nExecStart=%s -m $$SOCKETDIR -a $$MECH $$FLAGS\n' "$(SBINDIR)/saslauthd" \
-			> "$(UNITDIR)/saslauthd.service.d/swap.conf"; \
-	fi
-	@[ ! -d /run/systemd/system ] || systemctl daemon-reload
-	@echo "now: systemctl restart saslauthd (or: service saslauthd restart)"
+	@$(INTO_PLACE) swap "$(BINDIR)/saslgate" "$(SBINDIR)/saslauthd"
 
 .PHONY: unswap-saslauthd
 unswap-saslauthd: ## Put Cyrus saslauthd back
-	@if [ -x /usr/bin/dpkg-divert ]; then \
-		if [ "$$(readlink /usr/sbin/saslauthd)" = "$(BINDIR)/saslgate" ]; then rm -f /usr/sbin/saslauthd; fi; \
-		dpkg-divert --local --rename --divert /usr/sbin/saslauthd.cyrus --remove /usr/sbin/saslauthd; \
-	else rm -f "$(UNITDIR)/saslauthd.service.d/swap.conf"; fi
-	@[ ! -d /run/systemd/system ] || systemctl daemon-reload
-	@echo "now: systemctl restart saslauthd (or: service saslauthd restart)"
+	@$(INTO_PLACE) unswap "$(BINDIR)/saslgate" "$(SBINDIR)/saslauthd"
 
 .PHONY: install-dropin
 install-dropin: ## Let the host's own saslauthd.service run saslgate (undo: make uninstall-dropin)
+	@[ ! -e "$(DESTDIR)$(UNITDIR)/saslauthd.service.d/swap.conf" ] || { \
+		echo "saslauthd is swapped: run 'make unswap-saslauthd' first"; exit 1; }
 	install -d "$(DESTDIR)$(UNITDIR)/saslauthd.service.d"
 	sed 's#/usr/bin/saslgate#$(BINDIR)/saslgate#g' systemd/$(DISTRO)/saslauthd.service.d/saslgate.conf \
 		> "$(DESTDIR)$(UNITDIR)/saslauthd.service.d/saslgate.conf"
-	@[ -n "$(DESTDIR)" ] || systemctl daemon-reload
+	@[ -n "$(DESTDIR)" ] || $(INTO_PLACE) dropin "$(UNITDIR)/saslauthd.service.d" "$(SETTINGS)"
+	@[ -n "$(DESTDIR)" ] || $(RELOAD)
 
 .PHONY: uninstall-dropin
 uninstall-dropin: ## Give saslauthd.service back to Cyrus saslauthd
-	rm -f "$(DESTDIR)$(UNITDIR)/saslauthd.service.d/saslgate.conf"
-	-rmdir "$(DESTDIR)$(UNITDIR)/saslauthd.service.d" 2>/dev/null
-	@[ -n "$(DESTDIR)" ] || systemctl daemon-reload
+	rm -f "$(DESTDIR)$(UNITDIR)"/saslauthd.service.d/saslgate.conf \
+		"$(DESTDIR)$(UNITDIR)"/saslauthd.service.d/saslgate-rights.conf
+	rmdir "$(DESTDIR)$(UNITDIR)/saslauthd.service.d" 2>/dev/null || true
+	@[ -n "$(DESTDIR)" ] || $(RELOAD)
 
 .PHONY: uninstall
 uninstall: uninstall-dropin ## Remove what install put there; configuration, accounts and passwords stay
+	@[ "$$(readlink /usr/sbin/saslauthd)" != "$(BINDIR)/saslgate" ] && [ ! -e "$(UNITDIR)/saslauthd.service.d/swap.conf" ] || \
+		[ -n "$(DESTDIR)" ] || { echo "saslauthd is swapped: run 'make unswap-saslauthd' first"; exit 1; }
 	for name in $(LINKS); do \
 		[ "$$(readlink "$(DESTDIR)$(BINDIR)/$$name")" != saslgate ] || rm -f "$(DESTDIR)$(BINDIR)/$$name"; \
 	done
@@ -180,4 +177,4 @@ uninstall: uninstall-dropin ## Remove what install put there; configuration, acc
 	done
 	rm -f "$(DESTDIR)$(SYSUSERSDIR)/saslgate.conf" "$(DESTDIR)$(TMPFILESDIR)/saslgate.conf"
 	rm -rf "$(DESTDIR)$(DATADIR)"
-	@[ -n "$(DESTDIR)" ] || systemctl daemon-reload
+	@[ -n "$(DESTDIR)" ] || $(RELOAD)

@@ -74,6 +74,7 @@ climb() {
     trap 'fallen $?' EXIT
     prepare
     step_1_own_unit
+    step_1_swap
     step_1_dropin
     step_2_users
     step_4_gate
@@ -113,6 +114,9 @@ await() {
     return 1
 }
 
+# The original says that it has started before it answers.
+cyrus_answers() { await sh -c 'testsaslauthd -u nobody -p probe -s smtp 2>&1 | grep -q NO'; }
+
 passed() { echo "ladder: ok: $*"; }
 
 prepare() {
@@ -123,6 +127,7 @@ prepare() {
     echo 'alice:alices-password' | chpasswd
     echo START=yes >>/etc/default/saslauthd
     systemctl start saslauthd
+    cyrus_answers
     login alice alices-password OK
     login alice wrong NO
     passed "Cyrus saslauthd works here"
@@ -146,8 +151,38 @@ step_1_own_unit() {
     passed "step 1: saslgate-authd in the place of saslauthd"
     systemctl start saslauthd
     is saslgate-authd inactive
+    cyrus_answers
     login alice alices-password OK
     passed "step 1 taken back"
+}
+
+# The program of the running saslauthd.
+program() { readlink "/proc/$(cat /run/saslauthd/saslauthd.pid)/exe"; }
+
+step_1_swap() {
+    make --silent swap-saslauthd PREFIX=/usr DISTRO=debian
+    [ "$(program)" = /usr/bin/saslgate ]
+    login alice alices-password OK
+    login alice wrong NO
+    systemctl restart saslauthd
+    [ "$(program)" = /usr/bin/saslgate ]
+    login alice alices-password OK
+    passed "step 1: saslgate at the path of saslauthd"
+    make --silent unswap-saslauthd PREFIX=/usr DISTRO=debian
+    cyrus_answers
+    [ "$(program)" = /usr/sbin/saslauthd ]
+    login alice alices-password OK
+    passed "swap taken back"
+}
+
+# `mechanism NAME`: sets it for the drop-in, which then serves with it.
+mechanism() {
+    sed -i "s/^MECHANISMS=.*/MECHANISMS=\"$1\"/" /etc/default/saslauthd
+    make --silent install-dropin PREFIX=/usr DISTRO=debian
+    systemctl restart saslauthd
+    login alice alices-password OK
+    login alice wrong NO
+    journalctl --quiet --no-pager -t saslauthd | grep -qF "[mech=$1] [remote=] [verdict=accepted]"
 }
 
 step_1_dropin() {
@@ -158,8 +193,14 @@ step_1_dropin() {
     login alice alices-password OK
     login alice wrong NO
     passed "step 1: saslgate under the name of saslauthd.service"
+    mechanism shadow
+    [ -e /etc/systemd/system/saslauthd.service.d/saslgate-rights.conf ]
+    mechanism pam
+    [ ! -e /etc/systemd/system/saslauthd.service.d/saslgate-rights.conf ]
+    passed "the drop-in takes its mechanism from the settings file, and the rights that one needs"
     make --silent uninstall-dropin PREFIX=/usr DISTRO=debian
     systemctl restart saslauthd
+    cyrus_answers
     login alice alices-password OK
     pgrep -x saslauthd >/dev/null
     passed "drop-in taken back"

@@ -38,12 +38,16 @@ fn man_shows_every_page_without_a_warning() {
         let (_dir, pages) = written(options);
         assert!(pages.len() >= 4, "{pages:?}");
         for page in pages {
-            let mut man = Command::new("man");
-            man.args(["--warnings", "-E", "UTF-8", "-l", "-P", "cat"]).arg(&page);
-            let shown = process::run(man.env("LC_ALL", "C.UTF-8").env("MANWIDTH", "80"), b"");
-            let shown = shown.expect_success();
-            assert_eq!(shown.stderr, "", "{}", page.display());
-            assert!(shown.stdout.contains("NAME"), "{}", page.display());
+            for width in ["60", "80", "200"] {
+                let mut man = Command::new("man");
+                man.args(["--warnings=w", "-E", "UTF-8", "-l", "-P", "cat"]).arg(&page);
+                let shown = process::run(man.env("LC_ALL", "C.UTF-8").env("MANWIDTH", width), b"");
+                let shown = shown.expect_success();
+                assert_eq!(shown.stderr, "", "{} at {width}", page.display());
+                assert!(shown.stdout.contains("NAME"), "{}", page.display());
+                let foot = shown.stdout.lines().last().unwrap();
+                assert!(foot.contains("saslgate"), "{}: {foot}", page.display());
+            }
         }
     }
 }

@@ -426,14 +426,17 @@ fn the_swap_changes_one_path_and_can_be_taken_back() {
          original=$(readlink -f /usr/sbin/saslauthd)
          service start; up $R; runs /usr/sbin/saslauthd original
          swap swap-saslauthd; cmp -s /usr/sbin/saslauthd.cyrus /usr/sbin/saslauthd || echo swapped
-         kill $(cat $R/saslauthd.pid); waits is_down; service start; up $R
-         runs $PROGRAMS/saslgate ours; ask right; service stop
-         swap unswap-saslauthd; service start; up $R; runs $original original; ask right; service stop",
+         up $R; runs $PROGRAMS/saslgate ours; ask right
+         service restart; up $R; runs $PROGRAMS/saslgate ours
+         swap unswap-saslauthd; up $R; runs $original original; ask right; service stop; waits is_down
+         swap swap-saslauthd; [ -e $R/saslauthd.pid ] || echo still; swap unswap-saslauthd",
     );
     assert_eq!(
         said,
-        "start=0\noriginal\nswap-saslauthd=0\nswapped\nstart=0\nours\nOK\nstop=0\n\
-         unswap-saslauthd=0\nstart=0\noriginal\nOK\nstop=0\n"
+        "start=0\noriginal\nswap-saslauthd=0\nswapped\nours\nOK\nrestart=0\nours\n\
+         unswap-saslauthd=0\noriginal\nOK\nstop=0\n\
+         swap-saslauthd=0\nstill\nunswap-saslauthd=0\n",
+        "what runs is swapped with its path, and nothing else is started"
     );
 }
 

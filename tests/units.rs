@@ -214,6 +214,28 @@ fn resets_or_replaces(dropin: &str, name: &str) -> bool {
     if is_list { values.len() > 1 && values[0].is_empty() } else { values.len() == 1 }
 }
 
+/// The swap lets every mechanism through, and so must the drop-in: the settings
+/// file may name another one tomorrow.
+#[test]
+fn the_dropins_let_every_mechanism_reach_its_server() {
+    for distribution in ["debian", "fedora"] {
+        let dropin = read(&format!("systemd/{distribution}/saslauthd.service.d/saslgate.conf"));
+        assert!(dropin.contains("\nRestrictAddressFamilies=AF_UNIX AF_INET AF_INET6\n"));
+        assert!(!dropin.contains("IPAddressDeny"), "{distribution}");
+    }
+}
+
+#[test]
+fn systemd_accepts_what_widens_the_sandboxes() {
+    let stage = Stage::new();
+    stage.put("saslgate-authd.service.d/network.conf", &read("systemd/authd-network.conf"));
+    stage.put("saslgate-authd.service.d/rights.conf", &read("systemd/saslauthd-rights.conf"));
+    assert_eq!(stage.complaints(UNITS), "");
+    // Wider, and still a sandbox.
+    let exposure = stage.exposure("saslgate-authd.service");
+    assert!(exposure <= 3.0, "{exposure}");
+}
+
 #[test]
 fn the_sandboxes_are_as_tight_as_promised() {
     let stage = Stage::new();

@@ -10,6 +10,7 @@ use std::path::Path;
 
 use nix::unistd::{Group, User};
 
+use super::check_unit;
 use crate::backend::kerberos5;
 use crate::backend::sasldb;
 use crate::backend::store::{self, StoreError};
@@ -31,6 +32,7 @@ pub(super) fn warnings(file: &Inspected) -> Vec<Problem> {
     found.extend(socket(file));
     found.extend(accounts(file));
     found.extend(unused(file));
+    found.extend(check_unit::network(file));
     found
 }
 

@@ -16,6 +16,7 @@ use crate::sys;
 mod authd;
 mod check;
 mod check_host;
+mod check_unit;
 mod compat;
 mod exit;
 mod gate;

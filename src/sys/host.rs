@@ -1,6 +1,9 @@
-//! What this host is called: the default realm, and the gate's name in SMTP.
+//! What this host is called (the default realm, and the gate's name in SMTP),
+//! and whether we may speak to others.
 //!
 //! Asks the kernel and `/etc/hosts`, never DNS: a start must not hang on a resolver.
+
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 
 /// The name of `gethostname(2)` as it is; `localhost` if there is none.
 #[must_use]
@@ -23,6 +26,15 @@ pub fn fqdn() -> String {
         return tidy(&short);
     }
     canonical_name(&short).map_or_else(|| tidy(&short), |name| tidy(&name))
+}
+
+/// True if this process can make a socket of the Internet. `RestrictAddressFamilies=` of
+/// systemd forbids it, and nothing else than trying tells.
+#[must_use]
+pub fn has_internet_sockets() -> bool {
+    [AddressFamily::Inet, AddressFamily::Inet6]
+        .into_iter()
+        .any(|family| socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).is_ok())
 }
 
 fn tidy(name: &str) -> String {

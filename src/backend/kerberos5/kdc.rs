@@ -42,7 +42,7 @@ impl Preference {
             let others = u32::try_from(kdcs.len() - number).unwrap_or(u32::MAX);
             let share = if others > 1 { (left / others).min(PATIENCE) } else { left };
             let answer = timeout(share, exchange(kdc, &framed, Instant::now() + share)).await;
-            match answer.unwrap_or_else(|_| Err(format!("{kdc}: no answer within {share:?}"))) {
+            match answer.unwrap_or_else(|_| Err(late(kdc, share))) {
                 Ok(bytes) => {
                     if number > 0 {
                         self.prefer(&realm.name, kdc);
@@ -77,6 +77,11 @@ impl Preference {
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Address>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// `share` is what is left of a limit, cut to pieces: rounded, so that it can be read.
+fn late(kdc: &Address, share: Duration) -> String {
+    format!("{kdc}: no answer within {share:.1?}")
 }
 
 /// # Errors
@@ -153,6 +158,15 @@ mod tests {
         assert_eq!(asked.await.unwrap(), b"ask");
         assert_eq!(preference.ordered(&kdcs), [second.clone(), dead.clone()]);
         assert_eq!(preference.ordered(&realm("OTHER", &[&dead, &second]))[0], dead);
+    }
+
+    #[test]
+    fn a_wait_is_told_in_tenths() {
+        let kdc = Address { host: "kdc.test".to_owned(), port: 88 };
+        let said = late(&kdc, Duration::from_nanos(9_999_053_902));
+        assert_eq!(said, "kdc.test:88: no answer within 10.0s");
+        let said = late(&kdc, Duration::from_micros(33_333));
+        assert_eq!(said, "kdc.test:88: no answer within 33.3ms");
     }
 
     #[tokio::test]

@@ -93,6 +93,14 @@ pub enum Password {
     Inline(InlinePassword),
 }
 
+impl Settings {
+    /// True if a server is reached over the network, and not over a socket of this host.
+    #[must_use]
+    pub fn is_remote(&self) -> bool {
+        self.servers.iter().any(|server| matches!(server, Address::Tcp { .. }))
+    }
+}
+
 /// A password that came with the settings.
 #[derive(Clone)]
 pub struct InlinePassword(Arc<Secret>);

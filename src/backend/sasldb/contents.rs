@@ -5,7 +5,7 @@ use std::path::Path;
 use zeroize::Zeroizing;
 
 use super::entry::{Entry, Key};
-use super::error::SasldbError;
+use super::error::{LARGEST_BYTES, SasldbError};
 use super::format::{Format, HEAD_BYTES};
 use super::image::Visit;
 use super::snapshot::{self, Setback, Snapshot};
@@ -20,9 +20,6 @@ pub struct Contents {
     pub malformed: usize,
 }
 
-/// Largest file that a command reads.
-const MAX_BYTES: u64 = 1 << 30;
-
 /// Reads the sasldb2 at `path`. While somebody is writing to it this waits for
 /// about a second; it never writes and never locks.
 ///
@@ -30,7 +27,7 @@ const MAX_BYTES: u64 = 1 << 30;
 /// [`SasldbError`]: it names the file, the place in it, and what to do.
 pub fn read_file(path: &Path) -> Result<Contents, SasldbError> {
     snapshot::patiently(|| {
-        let snapshot = snapshot::take(path, MAX_BYTES)?;
+        let snapshot = snapshot::take(path, LARGEST_BYTES)?;
         let (mut entries, mut malformed) = (Vec::new(), 0);
         let format = records(path, &snapshot, &mut |key, value| match Key::parse(key) {
             Some(key) => entries.push(Entry {

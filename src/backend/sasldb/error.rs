@@ -9,6 +9,9 @@ use super::format::Format;
 use super::image::Fault;
 use crate::base::{Reason, ReasonCode};
 
+/// Largest file in bytes that a command reads, and that `sasldb.max_size` can be.
+pub(super) const LARGEST_BYTES: u64 = 1 << 30;
+
 /// Why a sasldb2 could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SasldbError {
@@ -43,8 +46,8 @@ pub enum SasldbError {
     },
     /// More than we hold in memory.
     #[error(
-        "the sasldb2 {} has {size} bytes, and {limit} is the limit: raise sasldb.max_size, or \
-         import its users with \"saslgate user import\"", .path.display()
+        "the sasldb2 {} has {size} bytes, and {limit} is the limit: {}",
+        .path.display(), way_out(*.size)
     )]
     TooLarge {
         /// The file.
@@ -113,9 +116,10 @@ impl SasldbError {
     pub fn reason(&self) -> Reason {
         let code = match self {
             Self::Unsettled { .. } => ReasonCode::Busy,
-            Self::Missing { .. } | Self::Denied { .. } | Self::NotAFile { .. } => {
-                ReasonCode::BackendDown
-            }
+            Self::Missing { .. }
+            | Self::Denied { .. }
+            | Self::NotAFile { .. }
+            | Self::TooLarge { .. } => ReasonCode::BackendDown,
             _ => ReasonCode::Damaged,
         };
         Reason::new(code, self.to_string())
@@ -154,4 +158,15 @@ impl SasldbError {
         let us = format!("uid {}", nix::unistd::geteuid());
         Self::Denied { path: path.to_owned(), us, theirs }
     }
+}
+
+/// What to do about a file of `size` bytes that is beyond a limit. None of the
+/// three formats gives space back by itself, so that a file may be mostly holes.
+fn way_out(size: u64) -> &'static str {
+    if size <= LARGEST_BYTES {
+        return "raise sasldb.max_size, or import its users with \"saslgate user import\"";
+    }
+    "saslgate reads none beyond 1 GiB; rewrite it without what was deleted (db_dump and db_load, \
+     gdbmtool reorganize or mdb_copy -c), or bring its users along as CSV with \
+     \"saslgate user import --csv\""
 }

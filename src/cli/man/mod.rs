@@ -63,9 +63,20 @@ fn write_command(directory: &Path, command: &clap::Command) -> io::Result<()> {
         write_command(directory, inner)?;
     }
     let name = command.get_display_name().unwrap_or(command.get_name()).to_owned();
+    let man = Man::new(command.clone()).section("8").source(SOURCE);
+    write(directory, &name, 8, &left_adjusted(&man)?)
+}
+
+/// The page with a synopsis that is not stretched: an option that cannot be broken
+/// would leave holes in lines of full width, and a warning on a narrow terminal.
+fn left_adjusted(man: &Man) -> io::Result<Vec<u8>> {
     let mut page = Vec::new();
-    Man::new(command.clone()).section("8").render(&mut page)?;
-    write(directory, &name, 8, &page)
+    man.render(&mut page)?;
+    let page = String::from_utf8_lossy(&page).into_owned();
+    Ok(page
+        .replacen(".SH SYNOPSIS\n", ".SH SYNOPSIS\n.ad l\n", 1)
+        .replacen(".SH DESCRIPTION\n", ".ad b\n.SH DESCRIPTION\n", 1)
+        .into_bytes())
 }
 
 fn write(directory: &Path, name: &str, section: u8, page: &[u8]) -> io::Result<()> {
@@ -75,3 +86,6 @@ fn write(directory: &Path, name: &str, section: u8, page: &[u8]) -> io::Result<(
     fs::write(&path, page)
         .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
 }
+
+/// What stands at the foot of each page.
+const SOURCE: &str = concat!("saslgate ", env!("CARGO_PKG_VERSION"));

@@ -2,15 +2,16 @@
 //!
 //! For pages that no command line describes; those of commands are clap_mangen's.
 
+use super::SOURCE;
+
 /// A page as text.
 pub(super) struct Page(String);
 
 impl Page {
     /// The page `name`(`section`), which is about `purpose`.
     pub(super) fn new(name: &str, section: &str, purpose: &str) -> Self {
-        let source = concat!("saslgate ", env!("CARGO_PKG_VERSION"));
         let title = name.to_uppercase();
-        let mut page = Self(format!(".TH \"{title}\" \"{section}\" \"\" \"{source}\"\n"));
+        let mut page = Self(format!(".TH \"{title}\" \"{section}\" \"\" \"{SOURCE}\"\n"));
         page.heading("NAME");
         page.0.push_str(&format!("{} \\- {}\n", escaped(name), escaped(purpose)));
         page

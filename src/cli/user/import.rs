@@ -79,6 +79,7 @@ pub(super) fn run(args: &Args, config: &Config) -> Result<(), CommandError> {
     let mut importer = Importer::open(&config.store, mode)?;
     let style = if args.json { Style::Json } else { Style::Text };
     let mut report = Report::new(style, mode, &source.described);
+    report.progress(0);
     let (mut batch, mut places) = (Vec::new(), Vec::new());
     let (mut has_plain, mut weight) = (false, 0);
     loop {
@@ -206,6 +207,8 @@ impl Read for Input {
 const EXISTS: &str = "is in the store already; --overwrite replaces it";
 /// Credentials in a transaction that are hashes: some megabytes of memory.
 const HASHED_BATCH: usize = 20_000;
-/// Users in a transaction whose passwords are hashed here: some seconds of work.
-const PLAIN_BATCH: usize = 256;
-const BUFFER_BYTES: usize = 128 * 1024;
+/// Users in a transaction whose passwords are hashed here: about a second of work.
+const PLAIN_BATCH: usize = 64;
+/// How far a file was read is what progress goes by: where each user costs a hash,
+/// a large buffer would be "100 %" for minutes.
+const BUFFER_BYTES: usize = 4 * 1024;

@@ -8,7 +8,7 @@
 use std::io::{self, IsTerminal};
 use std::time::Instant;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use crate::backend::store::import::{Mode, Outcome};
@@ -69,11 +69,12 @@ impl Report {
         };
         let bar = ProgressBar::with_draw_target(source.size, target);
         let template = match source.size {
-            Some(_) => "[{bar:30}] {percent:>3} %  {msg}, {eta} left",
+            // The bar comes last and takes what is left: on a narrow terminal nothing.
+            Some(_) => "{percent:>3} % {msg} {wide_bar}",
             None => "{spinner} {msg}",
         };
         if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style.progress_chars("=> "));
+            bar.set_style(style.progress_chars("=>."));
         }
         let summary = Summary { dry_run: mode.dry_run, ..Summary::default() };
         Self { style, mode, place: source.place, bar, begun: Instant::now(), summary }
@@ -114,7 +115,12 @@ impl Report {
         let users = self.summary.users();
         #[allow(clippy::cast_precision_loss, reason = "a rate, shown to a person")]
         let rate = users as f64 / seconds;
-        self.bar.set_message(format!("{users} users, {rate:.0}/s"));
+        // Before the first batch there is nothing to reckon from.
+        let left = match self.bar.length() {
+            Some(_) if users > 0 => format!(", {:#} left", HumanDuration(self.bar.eta())),
+            _ => String::new(),
+        };
+        self.bar.set_message(format!("{users} users, {rate:.0}/s{left}"));
     }
 
     /// Says what was done. `is_complete` is false if the source broke off.

@@ -96,7 +96,12 @@ impl Panel {
             let wanted = Wanted::from(config, name)?;
             match present.iter().find(|seat| seat.settings == wanted) {
                 Some(seat) => Ok(seat.clone()),
-                None => Ok(Seat { backend: wanted.open(&mut means)?, settings: wanted }),
+                None => {
+                    if wanted.is_remote() {
+                        warn_of_sandbox(name);
+                    }
+                    Ok(Seat { backend: wanted.open(&mut means)?, settings: wanted })
+                }
             }
         };
         let seats =
@@ -129,6 +134,15 @@ impl Wanted {
         }
     }
 
+    /// True if a server is asked that may be on another host.
+    fn is_remote(&self) -> bool {
+        match self {
+            Self::Ldap(settings) => settings.is_remote(),
+            Self::Kerberos(_) | Self::Rimap(_) | Self::HttpForm(_) => true,
+            Self::Store(_) | Self::Pam(_) | Self::Sasldb(_) | Self::Accounts(..) => false,
+        }
+    }
+
     fn open(&self, means: &mut Means<'_>) -> Result<Arc<dyn Verify>, StartError> {
         Ok(match self {
             Self::Store(settings) => PasswordStore::start(settings)?,
@@ -142,6 +156,16 @@ impl Wanted {
             }
             Self::Accounts(database, settings) => Accounts::start(*database, settings)?,
         })
+    }
+}
+
+/// Says before the first login why all of a backend's would fail.
+fn warn_of_sandbox(backend: &str) {
+    if !host::has_internet_sockets() {
+        tracing::warn!(
+            "{backend} asks a server, and this process may not: add AF_INET and AF_INET6 to \
+             RestrictAddressFamilies= of its unit (authd-network.conf does so for saslgate-authd)"
+        );
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 
-use super::super::{HostNames, Sasldb, Settings};
+use super::super::{HostNames, Sasldb, Settings, read_file};
 use super::{path, sample};
 use crate::auth::{Answer, Attempt, Grounds, RealmSource, Revision, Service, Verification, Verify};
 use crate::base::{Identity, Origin, ReasonCode, Secret};
@@ -329,7 +329,20 @@ fn a_file_beyond_the_limit_is_not_read() {
     fs::write(&file, large("s3cret")).unwrap();
     let backend = open(&file, 100 << 10);
     let answer = ask(&backend, "alice", "example.org", "s3cret", RealmSource::Claim);
-    assert!(reason(answer).1.contains("sasldb.max_size"));
+    let (code, detail) = reason(answer);
+    assert_eq!(code, ReasonCode::BackendDown, "it is not damaged");
+    assert!(detail.contains("sasldb.max_size"), "{detail}");
+}
+
+#[test]
+fn a_file_that_no_setting_lets_in_is_not_told_to_raise_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("sasldb2");
+    // All hole: it takes no room on the disk, and is not read.
+    fs::File::create(&file).unwrap().set_len((1 << 30) + 1).unwrap();
+    let error = read_file(&file).err().unwrap().to_string();
+    assert!(error.contains("db_dump") && error.contains("--csv"), "{error}");
+    assert!(!error.contains("max_size"), "{error}");
 }
 
 fn state(world: &World, user: &str) -> (Revision, Option<Grounds>) {

@@ -65,7 +65,8 @@ impl<R: Read> Table<R> {
     /// `Io`, or `Format` for a header that does not say what is needed.
     pub fn new(input: R, name: String, realm: String) -> Result<Self, SourceError> {
         let input = Rationed { input, left: MAX_RECORD_BYTES };
-        let mut reader = ReaderBuilder::new().flexible(true).from_reader(input);
+        let mut reader =
+            ReaderBuilder::new().flexible(true).buffer_capacity(BUFFER_BYTES).from_reader(input);
         let header = reader.byte_headers().map_err(|error| failed(&name, 1, error))?.clone();
         let columns = Columns::of(&header)
             .map_err(|detail| SourceError::Format { name: name.clone(), detail })?;
@@ -159,6 +160,9 @@ impl Columns {
 const MAX_RECORD_BYTES: usize = 128 * 1024;
 const HEADER: &str =
     "the first line names the columns: user, password or hash, and if you like realm and state";
+
+/// As small as lines are read: see the command, which counts what was read.
+const BUFFER_BYTES: usize = 4 * 1024;
 
 /// `line` is where the record begins.
 fn failed(name: &str, line: u64, error: csv::Error) -> SourceError {
