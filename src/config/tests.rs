@@ -231,7 +231,7 @@ const OTHER_VALUES: &[(&str, &str)] = &[
         "policy.rate.except_networks",
         "[[policy.rate]]\nof = \"login\"\ncount = \"messages\"\nlimit = 7\nexcept_networks = [\"10.0.0.0/8\"]",
     ),
-    ("policy.account.realm", "[policy.account]\nrealm = \"other.test\""),
+    ("policy.realm", "[policy]\nrealm = \"other.test\""),
     ("policy.account.max_sessions", "[policy.account]\nmax_sessions = 7"),
     ("policy.account.stolen_networks", "[policy.account]\nstolen_networks = 7"),
     ("policy.account.stolen_within", "[policy.account]\nstolen_within = \"7m\""),

@@ -16,6 +16,7 @@ mod limits;
 mod listener;
 mod log;
 mod pam;
+mod policy;
 mod policy_dns;
 mod policy_rate;
 mod policy_sender;
@@ -92,6 +93,7 @@ pub static SECTIONS: &[Section] = &[
     gate::SECTION,
     gate::LISTENER,
     gate::BACKEND,
+    policy::SECTION,
     policy_sender::SECTION,
     policy_rate::RATE,
     policy_rate::ACCOUNT,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::bounds::LONGEST;
 use super::{Choice, Form, Key, Kind, Repeated, Section};
 use crate::config::Config;
-use crate::config::forms::{self, address_pattern, network, realm};
+use crate::config::forms::{self, address_pattern, network};
 use crate::policy::rate::{Counted, Limit, MOST_LIMITS, Scope};
 
 pub(super) const RATE: Section = Section {
@@ -152,7 +152,7 @@ pub(super) const RATE: Section = Section {
 pub(super) const ACCOUNT: Section = Section {
     name: "policy.account",
     form: Form::Once,
-    text: "Accounts: their names, their sessions, and what happens when one looks stolen. That is \
+    text: "The sessions of an account, and what happens when one looks stolen. That is \
            so when it goes beyond a hard limit of its login, or when its mail comes from several \
            networks that it has never sent from, within a short time. Then there is a warning in \
            the log (\"account: login=..., state=suspicious\"), and a lock if one is wanted. Locks \
@@ -160,18 +160,6 @@ pub(super) const ACCOUNT: Section = Section {
            reload), which names each that it ends; to keep somebody out, use \
            \"saslgate user lock\".",
     keys: &[
-        Key {
-            name: "realm",
-            kind: Kind::Text {
-                form: forms::OPTIONAL_REALM,
-                set: |config, text| {
-                    realm(text).map(|realm| config.gate.sending.realm = realm.unwrap_or_default())
-                },
-            },
-            default: Some("\"\""),
-            text: "The realm of logins that name none, so that alice is alice@ and this realm in \
-                   [policy.sender] and in limits. Empty is authd.default_realm.",
-        },
         Key {
             name: "max_sessions",
             kind: Kind::Count {
