@@ -91,9 +91,8 @@ impl Desk {
                 self.sending.mail(&facts.account, mail.sender.address(), now)
             }
             Question::Rcpt { login: Some(_), .. } => self.sending.recipient(&facts.account, now),
-            Question::Rcpt { login: None, .. } => self
-                .relaying(facts)
-                .and_then(|()| unlisted(facts))
+            Question::Rcpt { login: None, .. } => unlisted(facts)
+                .and_then(|()| self.relaying(facts))
                 .and_then(|()| self.sending.recipient(&facts.account, now)),
         };
         outcome.err().map_or(Ruling::Pass, Ruling::Refuse)
