@@ -246,6 +246,8 @@ impl Running {
         gate.desk.sending.release(Instant::now());
         self.shared.store(Arc::new(gate));
         self.probe();
+        let backends = old.backends.clone();
+        self.tasks.spawn(async move { leave(&backends).await });
         Ok(changes)
     }
 
@@ -261,12 +263,12 @@ impl Running {
     /// ends. `stop` must have been cancelled.
     pub async fn drain(self, limit: Duration) {
         self.tasks.close();
-        if tokio::time::timeout(limit, self.tasks.wait()).await.is_ok() {
-            return;
+        if tokio::time::timeout(limit, self.tasks.wait()).await.is_err() {
+            tracing::warn!("{} sessions are cut off at the end of the drain", self.tasks.len());
+            self.stop.now.cancel();
+            let _ = tokio::time::timeout(GOODBYE, self.tasks.wait()).await;
         }
-        tracing::warn!("{} sessions are cut off at the end of the drain", self.tasks.len());
-        self.stop.now.cancel();
-        let _ = tokio::time::timeout(GOODBYE, self.tasks.wait()).await;
+        leave(&self.shared.load().backends).await;
     }
 
     fn probe(&self) {
@@ -365,6 +367,13 @@ fn route(settings: &Settings, backend: &BackendSettings) -> Result<Route, StartE
 fn host_of(address: &str) -> &str {
     let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
     host.trim_start_matches('[').trim_end_matches(']')
+}
+
+/// Says goodbye to the backends: connections that wait for a session are closed in order.
+async fn leave(backends: &[Arc<Backend>]) {
+    for backend in backends {
+        backend.pool.close().await;
+    }
 }
 
 fn warn_about(tls: &ServerTls) {

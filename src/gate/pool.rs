@@ -6,6 +6,7 @@
 //! that the others grow old and are closed. Bounded in number, idle time, age
 //! and messages (`PoolSettings`).
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
@@ -18,6 +19,7 @@ use super::settings::PoolSettings;
 pub struct Pool {
     settings: PoolSettings,
     idle: Mutex<Vec<Kept>>,
+    is_closed: AtomicBool,
 }
 
 struct Kept {
@@ -29,13 +31,13 @@ impl Pool {
     /// An empty one.
     #[must_use]
     pub fn new(settings: PoolSettings) -> Self {
-        Self { settings, idle: Mutex::default() }
+        Self { settings, idle: Mutex::default(), is_closed: AtomicBool::new(false) }
     }
 
     /// True if connections are kept at all.
     #[must_use]
     pub fn is_on(&self) -> bool {
-        self.settings.idle > 0
+        self.settings.idle > 0 && !self.is_closed.load(Ordering::Relaxed)
     }
 
     /// A connection that nobody uses, if there is one.
@@ -51,7 +53,8 @@ impl Pool {
             return Err(Box::new(relay));
         }
         let mut idle = self.lock();
-        if idle.len() >= self.settings.idle {
+        // Asked under the lock: `close` takes what is here after it has said so.
+        if idle.len() >= self.settings.idle || !self.is_on() {
             return Err(Box::new(relay));
         }
         idle.push(Kept { relay, since: Instant::now() });
@@ -68,6 +71,16 @@ impl Pool {
         };
         for kept in late {
             kept.relay.quit().await;
+        }
+    }
+
+    /// Closes everything; what comes later is not kept.
+    pub async fn close(&self) {
+        self.is_closed.store(true, Ordering::Relaxed);
+        let idle = std::mem::take(&mut *self.lock());
+        let goodbyes = idle.into_iter().map(|kept| tokio::spawn(kept.relay.quit()));
+        for goodbye in goodbyes.collect::<Vec<_>>() {
+            let _ = goodbye.await;
         }
     }
 

@@ -309,7 +309,9 @@ impl Session {
         let State::Open(transaction) = &self.state else { return false };
         let is_part =
             commands::starts_with_verb(line, b"RCPT ") || line.eq_ignore_ascii_case(b"DATA");
-        is_part && transaction.can_pipeline() && self.in_flight.len() < MAX_IN_FLIGHT
+        let is_room_left = self.in_flight.len() < MAX_IN_FLIGHT
+            && transaction.recipients_with(&self.in_flight) < self.rules.limits.recipients;
+        is_part && transaction.can_pipeline() && is_room_left
     }
 
     /// Who is logged in.

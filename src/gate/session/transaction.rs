@@ -5,6 +5,8 @@
 //! transaction the client hears 451 until it starts a new one; nothing is
 //! retried behind its back.
 
+use std::collections::VecDeque;
+
 use super::{Aftermath, Asked, Counsel, InFlight, Next, Notice, Session, State, Turn};
 use crate::auth::Authenticated;
 use crate::gate::desk::{Question, Ruling};
@@ -84,6 +86,12 @@ impl Transaction {
     /// True if the backend takes a command before it answered the last (RFC 2920).
     pub(super) fn can_pipeline(&self) -> bool {
         self.capabilities.pipelining
+    }
+
+    /// How many recipients it has if all are accepted that are still asked about.
+    pub(super) fn recipients_with(&self, in_flight: &VecDeque<InFlight>) -> usize {
+        let asked = in_flight.iter().filter(|asked| matches!(asked, InFlight::Rcpt(_)));
+        self.recipients.len() + asked.count()
     }
 
     pub(super) fn sole_recipient(&self) -> Option<&str> {
@@ -226,8 +234,7 @@ impl Session {
     }
 
     fn rcpt_refusal(&self, rcpt: &Rcpt, transaction: &Transaction) -> Option<Reply> {
-        let asked = self.in_flight.iter().filter(|asked| matches!(asked, InFlight::Rcpt(_)));
-        if transaction.recipients.len() + asked.count() >= self.rules.limits.recipients {
+        if transaction.recipients_with(&self.in_flight) >= self.rules.limits.recipients {
             return Some(Reply::new(452, "4.5.3", "Too many recipients"));
         }
         if rcpt.needs_smtputf8() && !transaction.mail.is_smtputf8() {
