@@ -201,8 +201,7 @@ fn a_user_who_has_logged_in_is_not_refused_for_a_list() {
     client.expect(&format!("AUTH PLAIN {response}"), 235);
     assert_eq!(client.submit(b"Subject: x\r\n\r\nx\r\n").code, 250);
     // The name of a loopback address is localhost, whatever the resolver says (RFC 6761).
-    let contents = backend.seen().into_iter().flat_map(|it| it.contents).next().unwrap();
-    let text = String::from_utf8(contents).unwrap();
+    let text = String::from_utf8(backend.messages().remove(0)).unwrap();
     assert!(text.contains("(localhost [127.0.0.1])"), "{text}");
 }
 

@@ -25,7 +25,7 @@ fn told(client: &mut SmtpClient, line: &str) -> String {
 
 /// Mails that the backend heard of.
 fn senders(backend: &Backend) -> Vec<String> {
-    let seen = backend.seen();
+    let seen = backend.all();
     let lines = seen.iter().flat_map(|link| link.lines.clone());
     lines.filter(|line| line.starts_with("MAIL FROM:")).collect()
 }
@@ -36,8 +36,7 @@ fn a_user_sends_as_himself_and_as_the_map_says() {
     let folder = tempfile::tempdir().unwrap();
     let map = folder.path().join("senders");
     fs::write(&map, "alice@gate.test: sales@gate.test,\n  @alice.test\n").unwrap();
-    let sections =
-        format!("[policy.sender]\nallow = [\"own\"]\nmap = \"{}\"\n", map.display());
+    let sections = format!("[policy.sender]\nallow = [\"own\"]\nmap = \"{}\"\n", map.display());
     let mut world = world(&backend, &sections);
     let mut client = world.log_in();
     for sender in ["alice@gate.test", "ALICE+list@gate.test", "sales@gate.test", "x@alice.test", ""]
@@ -76,8 +75,7 @@ fn a_gate_does_not_start_with_a_faulty_map() {
     let folder = tempfile::tempdir().unwrap();
     let map = folder.path().join("senders");
     fs::write(&map, "alice a@b\n").unwrap();
-    let sections =
-        format!("[policy.sender]\nallow = [\"own\"]\nmap = \"{}\"\n", map.display());
+    let sections = format!("[policy.sender]\nallow = [\"own\"]\nmap = \"{}\"\n", map.display());
     let options = Options { sections, ..Options::default() };
     let (dir, _authd) = support::gate_world::lay_out(backend.address, &options);
     let output = std::process::Command::new(support::gate::SASLGATE)
@@ -94,8 +92,7 @@ fn a_gate_does_not_start_with_a_faulty_map() {
 #[test]
 fn the_from_header_counts_where_it_is_checked() {
     let backend = Backend::polite();
-    let world =
-        world(&backend, "[policy.sender]\nallow = [\"own\"]\ncheck_from = true\n");
+    let world = world(&backend, "[policy.sender]\nallow = [\"own\"]\ncheck_from = true\n");
     let mut client = world.log_in();
     let mut submit = |content: &str| {
         client.expect("MAIL FROM:<alice@gate.test>", 250);
@@ -131,8 +128,7 @@ fn the_from_header_counts_where_it_is_checked() {
         let told = submit(unreadable);
         assert!(told.starts_with("550 5.7.1 From: header rejected: "), "{told}");
     }
-    let contents: Vec<Vec<u8>> = backend.seen().into_iter().flat_map(|it| it.contents).collect();
-    assert_eq!(contents.len(), 4, "a message that was refused was completed");
+    assert_eq!(backend.messages().len(), 4, "a message that was refused was completed");
     assert_eq!(&submit("From: alice@gate.test\r\n\r\nstill in step\r\n")[..3], "250");
 }
 
