@@ -44,7 +44,7 @@ fn a_changed_file_is_read_again_by_itself_and_a_bad_one_is_refused() {
 
     // A file that goes is no configuration: not even the defaults.
     fs::remove_file(subject.config()).unwrap();
-    subject.wait_for_log("is gone: the configuration that was read from it stays in force");
+    subject.wait_for_log("is gone: what was read from it stays in force");
     assert!(is_in_example_org(&subject));
 }
 

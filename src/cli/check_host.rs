@@ -7,6 +7,7 @@ use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::time::SystemTime;
 
 use nix::unistd::{Group, User};
 
@@ -17,6 +18,7 @@ use crate::backend::store::{self, StoreError};
 use crate::config::{Inspected, Problem, kerberos5_settings};
 use crate::daemon::{gate_policy, sender_map};
 use crate::sys::host;
+use crate::tls::{ServerTls, Stage};
 
 /// Everything that a good configuration names and that does not look right here.
 pub(super) fn warnings(file: &Inspected) -> Vec<Problem> {
@@ -38,17 +40,36 @@ pub(super) fn warnings(file: &Inspected) -> Vec<Problem> {
 
 fn certificate(file: &Inspected) -> Vec<Problem> {
     let Some(tls) = &file.config.tls else { return Vec::new() };
-    let mut found = Vec::new();
-    found.extend(unreadable(file, "tls.certificate", &tls.certificate));
-    found.extend(unreadable(file, "tls.key", &tls.key));
-    // Group may read it (a group of certificate users), nobody else anything.
-    let is_open = |metadata: &Metadata| metadata.mode() & 0o037 != 0;
-    if let Some(metadata) = fs::metadata(&tls.key).ok().filter(is_open) {
-        let title = format!("the private key is open to others (mode {})", mode(&metadata));
-        let help = format!("chmod 0600 {}", tls.key.display());
-        found.push(file.warning("tls.key", title, "the gate would refuse it").help(help));
+    let (mut at_file, mut at_key) = ("tls.certificate", "tls.key");
+    if file.sets_any_of(at_file) {
+        (at_file, at_key) = ("tls.certificate.file", "tls.certificate.key");
     }
-    found
+    let mut found = Vec::new();
+    for pair in &tls.certificates {
+        found.extend(unreadable(file, at_file, &pair.certificate));
+        found.extend(unreadable(file, at_key, &pair.key));
+        // Group may read it (a group of certificate users), nobody else anything.
+        let is_open = |metadata: &Metadata| metadata.mode() & 0o037 != 0;
+        if let Some(metadata) = fs::metadata(&pair.key).ok().filter(is_open) {
+            let title = format!("the private key is open to others (mode {})", mode(&metadata));
+            let help = format!("chmod 0600 {}", pair.key.display());
+            found.push(file.warning(at_key, title, "the gate would refuse it").help(help));
+        }
+    }
+    if !found.is_empty() {
+        return found;
+    }
+    // All of it is there: is it of use, and for how long?
+    let loaded = match ServerTls::load(tls) {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            let label = "the gate would not start with it";
+            return vec![file.warning(at_file, error.to_string(), label)];
+        }
+    };
+    let now = SystemTime::now();
+    let ending = loaded.expiries().into_iter().filter(|expiry| expiry.stage(now) > Stage::Far);
+    ending.map(|expiry| file.warning(at_file, expiry.sentence(now), "renew it")).collect()
 }
 
 fn authorities(file: &Inspected) -> Option<Problem> {

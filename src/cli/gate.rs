@@ -30,7 +30,7 @@ pub(super) fn run(_args: &Args, config: &ConfigSource) -> ExitCode {
         Err(error) => return failed("saslgate gate", &error),
     };
     let read = || config.load().map_err(|problems| problems.to_string());
-    match runtime.block_on(daemon::gate::run(&settings, prepared, read)) {
+    match runtime.block_on(daemon::gate::run(&settings, prepared, config.path(), read)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed("saslgate gate", &error),
     }

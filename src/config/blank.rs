@@ -24,6 +24,7 @@ pub(super) fn config(fqdn: &str) -> Config {
         authd_user: None,
         authd_watch_config: false,
         gate_user: None,
+        gate_watch_config: false,
         auth: auth::Settings {
             backends: Vec::new(),
             routes: Vec::new(),
@@ -144,12 +145,7 @@ fn ldap() -> backend::ldap::Settings {
         original: None,
         servers: Vec::new(),
         start_tls: StartTls::Never,
-        trust: tls::Trust {
-            ca_file: None,
-            ca_dir: None,
-            identity: None,
-            verification: tls::Verification::Off,
-        },
+        trust: tls::Trust { verification: tls::Verification::Off, ..tls::Trust::default() },
         service_bind: ServiceBind::External,
         bind_dn: String::new(),
         password: None,

@@ -84,6 +84,8 @@ pub(super) const HOSTNAME: TextForm = TextForm {
     name: "host name",
     expected: "a host name such as \"mail.example.org\", or \"\" for the name of this host",
 };
+/// Of a list, to be read behind "expected a list of".
+pub(super) const SERVED_NAMES: &str = "host names, or wildcards such as \"*.example.org\"";
 pub(super) const SERVER_NAME: TextForm = TextForm {
     name: "host name",
     expected: "a host name such as \"mail.example.org\", or \"\" for the host of `address`",
@@ -337,6 +339,11 @@ pub(super) fn host_name(text: &str) -> Parsed<Option<String>> {
     }
     check_host(text)?;
     Ok(Some(text.to_ascii_lowercase()))
+}
+
+/// A name that a certificate is for: a host name, or `*.` and one.
+pub(super) fn served_name(text: &str) -> Parsed<()> {
+    check_host(text.strip_prefix("*.").unwrap_or(text))
 }
 
 fn check_host(name: &str) -> Parsed<()> {

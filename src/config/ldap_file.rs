@@ -267,12 +267,7 @@ impl Draft {
         let settings = Settings {
             servers: Vec::new(),
             start_tls: StartTls::Never,
-            trust: Trust {
-                ca_file: None,
-                ca_dir: None,
-                identity: None,
-                verification: Verification::Full,
-            },
+            trust: Trust::default(),
             service_bind: ServiceBind::Simple,
             bind_dn: String::new(),
             password: None,

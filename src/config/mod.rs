@@ -50,6 +50,8 @@ pub struct Config {
     pub authd_watch_config: bool,
     /// `gate.user`: the same for the gate.
     pub gate_user: Option<String>,
+    /// Whether the gate reads its configuration again when the file changes.
+    pub gate_watch_config: bool,
     /// `[authd]`, `[cache]`: judging attempts.
     pub auth: auth::Settings,
     /// `[authd]`: the saslauthd socket.

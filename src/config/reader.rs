@@ -126,9 +126,12 @@ impl Reading {
         for (name, value) in table {
             let text = name.get_ref().as_ref();
             let path = format!("{}.{text}", section.name);
-            if let Some(key) = section.key(text) {
+            let below = keys::section(&path);
+            // `tls.certificate` is a key, and `[[tls.certificate]]` a section.
+            let key = section.key(text).filter(|_| below.is_none() || !is_section(value.get_ref()));
+            if let Some(key) = key {
                 self.value(key, path, entry, value);
-            } else if let Some(below) = keys::section(&path) {
+            } else if let Some(below) = below {
                 self.section(below, value);
             } else if is_section(value.get_ref()) {
                 self.problems.push(unknown_section(&path, name.span()));

@@ -7,6 +7,7 @@ mod authd;
 mod gate;
 mod policy;
 mod servers;
+mod tls;
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -17,11 +18,14 @@ use super::ldap_rules;
 use super::problem::Problem;
 use super::reading::Reading;
 use crate::gate::AuthSource;
+use crate::tls::Settings;
 
 /// Runs every rule, then drops what must not stay (see [`settle`]).
 pub(super) fn check(reading: &mut Reading) {
     let rules: &[fn(&Reading) -> Vec<Problem>] = &[
-        certificate_and_key,
+        tls::certificate_and_key,
+        tls::one_form_of_certificates,
+        tls::clients_have_authorities,
         gate::listeners_apart,
         gate::no_mail_loop,
         gate::clear_text_stays_here,
@@ -47,34 +51,16 @@ pub(super) fn check(reading: &mut Reading) {
 
 /// Takes TLS settings and certificates away that are not named, and names what has no name.
 pub(super) fn settle(config: &mut Config) {
-    if config.tls.as_ref().is_some_and(|tls| tls.certificate == Path::new("")) {
+    let is_named = |tls: &Settings| {
+        tls.certificates.first().is_some_and(|first| first.certificate != Path::new(""))
+    };
+    if !config.tls.as_ref().is_some_and(is_named) {
         config.tls = None;
     }
     for backend in config.gate.backends.iter_mut().filter(|backend| backend.name.is_empty()) {
         backend.name.clone_from(&backend.address);
     }
     ldap_rules::settle(&mut config.ldap);
-}
-
-fn certificate_and_key(reading: &Reading) -> Vec<Problem> {
-    let (certificate, key) = ("tls.certificate", "tls.key");
-    let Some(tls) = &reading.config.tls else { return Vec::new() };
-    if reading.is_refused(&[certificate, key]) {
-        return Vec::new();
-    }
-    let has = [&tls.certificate, &tls.key].map(|path| *path != Path::new(""));
-    let (set, unset) = match has {
-        [true, false] => (certificate, key),
-        [false, true] => (key, certificate),
-        _ => return Vec::new(),
-    };
-    let Some(span) = reading.site(set, 0) else { return Vec::new() };
-    vec![
-        Problem::error(format!("`{set}` is set without `{unset}`"))
-            .about(set)
-            .at(span, "one is of no use without the other")
-            .help(format!("add `{}` to [tls]", unset.trim_start_matches("tls."))),
-    ]
 }
 
 /// True if a connection to `host:port` stays on this host. Names other than

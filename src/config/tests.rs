@@ -150,6 +150,7 @@ const OTHER_VALUES: &[(&str, &str)] = &[
     ("ldap.idle_timeout", "[ldap]\nidle_timeout = \"7s\""),
     ("ldap.retry_after", "[ldap]\nretry_after = \"7s\""),
     ("gate.hostname", "[gate]\nhostname = \"other.test\""),
+    ("gate.watch_config", "[gate]\nwatch_config = false"),
     ("gate.user", "[gate]\nuser = \"saslgate-gate\""),
     ("gate.auth", "[gate]\nauth = \"saslauthd:/x\""),
     ("gate.mechanisms", "[gate]\nmechanisms = [\"PLAIN\"]"),
@@ -197,6 +198,30 @@ const OTHER_VALUES: &[(&str, &str)] = &[
     ("gate.backend.probe_interval", "[[gate.backend]]\nprobe_interval = \"7s\""),
     ("tls.certificate", "[tls]\ncertificate = \"/x\"\nkey = \"/y\""),
     ("tls.key", "[tls]\ncertificate = \"/x\"\nkey = \"/z\""),
+    ("tls.staple", "[tls]\ncertificate = \"/x\"\nkey = \"/y\"\nstaple = \"/z\""),
+    (
+        "tls.client_certificates",
+        "[tls]\ncertificate = \"/x\"\nkey = \"/y\"\nclient_certificates = \"require\"\nclient_ca_file = \"/c\"",
+    ),
+    (
+        "tls.client_ca_file",
+        "[tls]\ncertificate = \"/x\"\nkey = \"/y\"\nclient_certificates = \"request\"\nclient_ca_file = \"/c\"",
+    ),
+    (
+        "tls.client_ca_directory",
+        "[tls]\ncertificate = \"/x\"\nkey = \"/y\"\nclient_certificates = \"request\"\nclient_ca_directory = \"/c\"",
+    ),
+    (
+        "tls.client_crl_file",
+        "[tls]\ncertificate = \"/x\"\nkey = \"/y\"\nclient_certificates = \"request\"\nclient_ca_file = \"/c\"\nclient_crl_file = \"/l\"",
+    ),
+    ("tls.certificate.file", "[[tls.certificate]]\nfile = \"/a\"\nkey = \"/y\""),
+    ("tls.certificate.key", "[[tls.certificate]]\nfile = \"/a\"\nkey = \"/b\""),
+    (
+        "tls.certificate.names",
+        "[[tls.certificate]]\nfile = \"/a\"\nkey = \"/b\"\nnames = [\"*.x.test\"]",
+    ),
+    ("tls.certificate.staple", "[[tls.certificate]]\nfile = \"/a\"\nkey = \"/b\"\nstaple = \"/s\""),
     ("tls.minimum_version", "[tls]\ncertificate = \"/x\"\nkey = \"/y\"\nminimum_version = \"1.3\""),
     ("log.level", "[log]\nlevel = \"warn\""),
     ("log.target", "[log]\ntarget = \"stderr\""),

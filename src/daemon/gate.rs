@@ -5,18 +5,20 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::gate_policy;
 use super::sender_map::SenderMapError;
-use super::service;
 use super::signals::Signals;
+use super::{certificates, service};
 use crate::auth::Mechanisms;
 use crate::backend::remote::Saslauthd;
 use crate::config::Config;
@@ -90,6 +92,8 @@ pub struct Running {
     shared: Arc<ArcSwap<Gate>>,
     bound: Bound,
     tasks: TaskTracker,
+    /// Tells the keeper of the certificates that others were loaded.
+    certificates: Arc<Notify>,
     /// Ends the probe; a reload starts another.
     probing: std::sync::Mutex<CancellationToken>,
     stop: Stop,
@@ -102,6 +106,7 @@ struct Bound {
     sessions: usize,
     sessions_per_address: usize,
     user: Option<String>,
+    watch_config: bool,
     log: log::Settings,
 }
 
@@ -113,6 +118,7 @@ impl Bound {
             sessions: limits.sessions,
             sessions_per_address: limits.sessions_per_address,
             user: config.gate_user.clone(),
+            watch_config: config.gate_watch_config,
             log: config.log,
         }
     }
@@ -125,6 +131,7 @@ impl Bound {
             ("gate.max_sessions", self.sessions != new.sessions),
             ("gate.max_sessions_per_address", per_address),
             ("gate.user", self.user != new.user),
+            ("gate.watch_config", self.watch_config != new.watch_config),
             ("[log]", self.log != new.log),
         ];
         changes.into_iter().filter_map(|(name, has_changed)| has_changed.then_some(name)).collect()
@@ -168,7 +175,6 @@ pub fn prepare(config: &Config) -> Result<Prepared, StartError> {
 fn open(config: &Config) -> Result<Prepared, StartError> {
     let settings = config.tls.as_ref().ok_or(StartError::NoCertificate)?;
     let tls = ServerTls::load(settings)?;
-    warn_about(&tls);
     let sockets = config.gate.listeners.iter().map(bind).collect::<Result<_, _>>()?;
     Ok(Prepared { sockets, tls })
 }
@@ -192,7 +198,7 @@ fn serve(
     stop: CancellationToken,
 ) -> Result<Running, StartError> {
     let Prepared { sockets, tls } = prepared;
-    let gate = compose(config, tls, None)?;
+    let gate = compose(config, tls.clone(), None)?;
     let limits = &config.gate.limits;
     let slots = Slots::new(limits.sessions, NonZeroUsize::new(limits.sessions_per_address));
     let shared = Arc::new(ArcSwap::from_pointee(gate));
@@ -218,8 +224,11 @@ fn serve(
         ));
     }
     let bound = Bound::of(config);
+    let certificates = Arc::new(Notify::new());
+    tasks.spawn(certificates::keep(tls, Arc::clone(&certificates), sessions.soon.clone()));
     let probing = std::sync::Mutex::default();
-    let running = Running { listeners, shared, bound, tasks, probing, stop: sessions };
+    let running =
+        Running { listeners, shared, bound, tasks, certificates, probing, stop: sessions };
     running.probe();
     Ok(running)
 }
@@ -242,8 +251,8 @@ impl Running {
             gate.rules.clone_from(&old.rules);
         }
         old.tls.reload(tls_settings)?;
-        warn_about(&old.tls);
         gate.desk.sending.release(Instant::now());
+        self.certificates.notify_one();
         self.shared.store(Arc::new(gate));
         self.probe();
         let backends = old.backends.clone();
@@ -287,13 +296,15 @@ const GOODBYE: Duration = Duration::from_secs(6);
 const DRAIN: Duration = Duration::from_secs(30);
 
 /// Runs the service on what was prepared until it is told to stop. `read` reads the configuration
-/// again, and gives its problems as text.
+/// again, and gives its problems as text; it is read when `file` changes, too, unless that is
+/// turned off.
 ///
 /// # Errors
 /// [`StartError`].
 pub async fn run(
     config: &Config,
     prepared: Prepared,
+    file: &Path,
     read: impl Fn() -> Result<Config, String>,
 ) -> Result<(), StartError> {
     let signals = Signals::install().map_err(StartError::Signals)?;
@@ -302,7 +313,8 @@ pub async fn run(
     let places: Vec<String> = running.listeners.iter().map(ToString::to_string).collect();
     tracing::info!("listening on {}", places.join(", "));
     let reload = |config: &Config| running.reload(config).map_err(|error| error.to_string());
-    service::live(signals, &stop, None, read, reload).await;
+    let watched = config.gate_watch_config.then_some(file);
+    service::live(signals, &stop, watched, read, reload).await;
     running.drain(DRAIN).await;
     Ok(())
 }
@@ -373,11 +385,5 @@ fn host_of(address: &str) -> &str {
 async fn leave(backends: &[Arc<Backend>]) {
     for backend in backends {
         backend.pool.close().await;
-    }
-}
-
-fn warn_about(tls: &ServerTls) {
-    if let Some(problem) = tls.warning(SystemTime::now()) {
-        tracing::warn!("{problem}");
     }
 }

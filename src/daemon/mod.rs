@@ -10,6 +10,7 @@ pub mod gate_policy;
 pub mod pam;
 pub mod signals;
 
-mod config_watch;
+mod certificates;
+mod files_watch;
 pub mod sender_map;
 mod service;

@@ -2,13 +2,17 @@
 //! read its configuration again when told to, say that it stops.
 
 use std::path::Path;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::config_watch::ConfigWatch;
+use super::files_watch::FilesWatch;
 use super::signals::{Signals, Wish};
 use crate::config::Config;
 use crate::ops::systemd;
+
+/// The configuration file is read when nothing has happened to it for this long.
+const QUIET: Duration = Duration::from_millis(100);
 
 /// Lives until a signal asks for the end, or until `stop` is cancelled, which
 /// it is afterwards in any case; the caller drains.
@@ -26,7 +30,7 @@ pub(super) async fn live(
     reload: impl Fn(&Config) -> Result<Vec<&'static str>, String>,
 ) {
     tokio::spawn(systemd::feed_watchdog(stop.clone()));
-    let mut file = watched.map(ConfigWatch::new);
+    let mut file = watched.map(|file| FilesWatch::new(vec![file.to_owned()], QUIET));
     systemd::ready("serving");
     while stop.run_until_cancelled(wish(&mut signals, file.as_mut())).await == Some(Wish::Reload) {
         systemd::reloading();
@@ -39,7 +43,7 @@ pub(super) async fn live(
 }
 
 /// The next wish, of a signal or of a file that changed.
-async fn wish(signals: &mut Signals, file: Option<&mut ConfigWatch>) -> Wish {
+async fn wish(signals: &mut Signals, file: Option<&mut FilesWatch>) -> Wish {
     let Some(file) = file else { return signals.next().await };
     tokio::select! {
         wish = signals.next() => wish,

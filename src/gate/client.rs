@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 use super::settings::Settings;
 use super::stream::Stream;
-use crate::tls::{HandshakeError, Negotiated, ServerStream, ServerTls, negotiated_server};
+use crate::tls::{HandshakeError, Negotiated, ServerStream, ServerTls};
 use crate::wire::smtp::input::{Front, Input};
 use crate::wire::smtp::line::{Line, LineSplitter, MAX_AUTH_LINE_BYTES};
 use crate::wire::smtp::reply::Reply;
@@ -82,9 +82,9 @@ impl Client {
         let Stream::Plain(plain) = self.stream else {
             return Err(HandshakeError::Protocol("TLS is active already".to_owned()));
         };
-        let stream = tls.accept(plain).await?;
+        let (stream, negotiated) = tls.accept(plain).await?;
         Ok(Self {
-            tls: Some(negotiated_server(&stream)),
+            tls: Some(negotiated),
             stream: Stream::Tls(Box::new(stream)),
             input: Input::new(),
             output: Vec::new(),

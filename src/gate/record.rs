@@ -80,6 +80,15 @@ impl Recorder {
     /// TLS is on with the client.
     pub(super) fn encrypted(&mut self, tls: &Negotiated) {
         event::tls_started(&self.client(), &facts_of(tls));
+        if let Some(shown) = &tls.certificate {
+            event::tls_certificate(&event::PresentedCertificate {
+                client: self.client(),
+                subject: &shown.subject,
+                issuer: &shown.issuer,
+                problem: shown.problem.as_deref(),
+                fingerprint: &shown.fingerprint,
+            });
+        }
         self.tls = Some(tls.clone());
     }
 

@@ -95,6 +95,7 @@ mod tests {
             cipher: "TLS_AES_256_GCM_SHA384".to_owned(),
             bits: 256,
             verify: "NOT",
+            certificate: None,
             server_name: None,
         };
         let trace = Trace {

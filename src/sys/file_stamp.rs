@@ -7,7 +7,7 @@
 //! that are equal prove nothing.
 //!
 //! Pure but for one system call; `now` comes from the caller. Used by the
-//! backends that rest on files, and by `daemon::config_watch`.
+//! backends that rest on files, and by `daemon::files_watch`.
 
 use std::fs::{self, Metadata};
 use std::io;

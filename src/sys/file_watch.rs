@@ -6,7 +6,9 @@
 //! [`Stamp`](super::file_stamp::Stamp) of the file is another one than it was. Events are read and dropped in
 //! bounded pieces, and the kernel bounds its queue.
 //!
-//! Used by `daemon::config_watch`, which has the clock.
+//! A directory may be named in place of a file: then every file in it counts.
+//!
+//! Used by `daemon::files_watch`, which has the clock.
 
 use std::fs;
 use std::io;
@@ -42,24 +44,28 @@ impl AsRawFd for Events {
 }
 
 impl FileWatch {
-    /// Watches the directory of `path`, and, where that is a link, the one it leads to.
-    /// Needs the runtime.
+    /// Watches the directory of `path`, and, where that is a link, the one it leads to;
+    /// where that is a directory, what is in it. Needs the runtime.
     ///
     /// # Errors
     /// Those of `inotify_init1(2)` and `inotify_add_watch(2)`: no such directory, no right
     /// to read it, `fs.inotify.max_user_instances` or `max_user_watches` reached.
     pub fn start(path: &Path) -> io::Result<Self> {
         let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
-        inotify.add_watch(&directory_of(path), EVENTS)?;
-        if let Ok(target) = fs::canonicalize(path) {
-            // The same directory again is no second watch.
-            inotify.add_watch(&directory_of(&target), EVENTS)?;
-        }
+        add(&inotify, path)?;
         // SAFETY: Events owns the open descriptor of its Inotify, and nothing can
         // replace or close it while the AsyncFd owns it.
         let events =
             unsafe { AsyncFd::register_with_interest(Events(inotify), Interest::READABLE) };
         Ok(Self { events: events? })
+    }
+
+    /// Watches another path, too.
+    ///
+    /// # Errors
+    /// As [`FileWatch::start`].
+    pub fn also(&self, path: &Path) -> io::Result<()> {
+        add(&self.events.get_ref().0, path)
     }
 
     /// Waits until something happened in the directories, and forgets what it was.
@@ -77,6 +83,18 @@ impl FileWatch {
             }
         }
     }
+}
+
+fn add(inotify: &Inotify, path: &Path) -> io::Result<()> {
+    // The same directory again is no second watch.
+    inotify.add_watch(&directory_of(path), EVENTS)?;
+    if let Ok(target) = fs::canonicalize(path) {
+        inotify.add_watch(&directory_of(&target), EVENTS)?;
+        if target.is_dir() {
+            inotify.add_watch(&target, EVENTS)?;
+        }
+    }
+    Ok(())
 }
 
 fn directory_of(path: &Path) -> PathBuf {

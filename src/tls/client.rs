@@ -1,9 +1,12 @@
 //! Our side of TLS towards a server: the gate's backend, a directory.
 //!
 //! The server's certificate must be issued by an authority of the CA file (or
-//! of the host's trust store) and carry the expected name. The gate has no
-//! setting that turns this off: unverified TLS stops nobody who sits in
-//! between. Directories have one, since the original saslauthd has it.
+//! of the host's trust store) and carry the expected name, or its key must be
+//! one that is pinned. The gate has no setting that turns this off: unverified
+//! TLS stops nobody who sits in between. Directories have one, since the
+//! original saslauthd has it.
+//!
+//! Whether TLS starts at once or behind STARTTLS is the caller's affair.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,6 +17,7 @@ use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::files::{read_certificates, read_directory, read_key};
+use super::pin::{Pin, Pinned};
 use super::unverified::Unverified;
 use super::{HandshakeError, TlsError};
 
@@ -31,6 +35,22 @@ pub struct Trust {
     pub identity: Option<(PathBuf, PathBuf)>,
     /// Whether the certificate is looked at.
     pub verification: Verification,
+    /// Keys of which the server must have one. Unless this is empty, nothing else
+    /// of the certificate is looked at: no authority, no name, no period.
+    pub pins: Vec<Pin>,
+}
+
+impl Default for Trust {
+    /// What the host trusts, in full.
+    fn default() -> Self {
+        Self {
+            ca_file: None,
+            ca_dir: None,
+            identity: None,
+            verification: Verification::Full,
+            pins: Vec::new(),
+        }
+    }
 }
 
 /// Whether a server's certificate is looked at.
@@ -56,12 +76,7 @@ impl ClientTls {
     /// # Errors
     /// See [`TlsError`].
     pub fn load(ca_file: Option<&Path>, server_name: &str) -> Result<Self, TlsError> {
-        let trust = Trust {
-            ca_file: ca_file.map(Path::to_owned),
-            ca_dir: None,
-            identity: None,
-            verification: Verification::Full,
-        };
+        let trust = Trust { ca_file: ca_file.map(Path::to_owned), ..Trust::default() };
         Self::trusting(&trust, server_name)
     }
 
@@ -73,13 +88,19 @@ impl ClientTls {
         let name = ServerName::try_from(server_name.to_owned())
             .map_err(|_| TlsError::BadServerName(server_name.to_owned()))?;
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let unverified = Arc::new(Unverified::new(&provider));
+        let unverified = Unverified::new(&provider);
         let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(TlsError::Library)?;
         let builder = match trust.verification {
+            _ if !trust.pins.is_empty() => {
+                let pinned = Arc::new(Pinned::new(trust.pins.clone(), unverified));
+                builder.dangerous().with_custom_certificate_verifier(pinned)
+            }
             Verification::Full => builder.with_root_certificates(authorities(trust)?),
-            Verification::Off => builder.dangerous().with_custom_certificate_verifier(unverified),
+            Verification::Off => {
+                builder.dangerous().with_custom_certificate_verifier(Arc::new(unverified))
+            }
         };
         let config = match &trust.identity {
             None => builder.with_no_client_auth(),
@@ -116,7 +137,8 @@ fn authorities(trust: &Trust) -> Result<RootCertStore, TlsError> {
         None => RootCertStore::empty(),
     };
     if let Some(directory) = &trust.ca_dir {
-        let (added, _skipped) = roots.add_parsable_certificates(read_directory(directory)?);
+        let (added, _skipped) =
+            roots.add_parsable_certificates(read_directory(directory, "CA directory")?);
         if added == 0 {
             return Err(TlsError::NoCertificate { what: "CA directory", path: directory.clone() });
         }

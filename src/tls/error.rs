@@ -121,9 +121,56 @@ pub enum TlsError {
         /// What rustls said.
         detail: String,
     },
+    /// Certificates of clients are asked for, and there is nobody who could have issued one.
+    #[error(
+        "certificates of clients are asked for, but there is no authority they could come from{}; \
+         name one in tls.client_ca_file", in_directory(.0)
+    )]
+    NoClientAuthority(Option<PathBuf>),
+    /// No revocation list in a file that must hold one.
+    #[error(
+        "there is no revocation list in {}: it must be PEM text with \"-----BEGIN X509 CRL-----\" \
+         (from DER: openssl crl -inform der)", .0.display()
+    )]
+    NoRevocationList(PathBuf),
+    /// A revocation list that is none.
+    #[error("a revocation list in {} cannot be used: {detail}", path.display())]
+    BadRevocationList {
+        /// The file.
+        path: PathBuf,
+        /// What rustls said.
+        detail: String,
+    },
+    /// An OCSP response that cannot be handed out.
+    #[error(
+        "cannot use the OCSP response {}: {detail}; \
+         it is what `openssl ocsp -respout` writes", path.display()
+    )]
+    BadStaple {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// A certificate without DNS names stands among others, and none are given.
+    #[error(
+        "the certificate {} carries no DNS name, so no client could ask for it: \
+         set `names` in its [[tls.certificate]]", .0.display()
+    )]
+    NoNames(PathBuf),
+    /// A pin that is no fingerprint of a key.
+    #[error(
+        "\"{0}\" is no fingerprint of a public key: it is \"sha256//\" and 44 characters of base64, \
+         as curl takes it"
+    )]
+    BadPin(String),
     /// The cryptographic library refused to work.
     #[error("cannot set up TLS: {0}")]
     Library(rustls::Error),
+}
+
+fn in_directory(path: &Option<PathBuf>) -> String {
+    path.as_ref().map(|path| format!(" in {}", path.display())).unwrap_or_default()
 }
 
 /// Why a handshake failed, as one line for the log.
@@ -156,6 +203,9 @@ pub enum HandshakeError {
     Io(io::Error),
 }
 
+/// Why a client without a certificate has no session where one is required.
+pub(super) const NONE_SHOWN: &str = "none was shown, and one is required";
+
 impl From<io::Error> for HandshakeError {
     /// Sorts what tokio-rustls gives: a rustls error in an I/O error, or a real one.
     fn from(error: io::Error) -> Self {
@@ -174,7 +224,7 @@ impl From<io::Error> for HandshakeError {
 
 impl HandshakeError {
     fn from_tls(error: &rustls::Error) -> Self {
-        use rustls::{Error, InvalidMessage};
+        use rustls::{CertificateError, Error, InvalidMessage, OtherError};
         match error {
             // The record header is the first thing read: an unknown content type,
             // version or length there is a peer that speaks something else.
@@ -185,7 +235,12 @@ impl HandshakeError {
             ) => Self::Plaintext,
             Error::AlertReceived(alert) => Self::Alert(format!("{alert:?}")),
             Error::PeerIncompatible(what) => Self::Incompatible(format!("{what:?}")),
+            Error::NoCertificatesPresented => Self::Certificate(NONE_SHOWN.to_owned()),
             Error::NoApplicationProtocol => Self::WrongProtocol,
+            // Of `pin`, whose words say more than rustls's around them.
+            Error::InvalidCertificate(CertificateError::Other(OtherError(what))) => {
+                Self::Certificate(what.to_string())
+            }
             Error::InvalidCertificate(what) => Self::Certificate(what.to_string()),
             other => Self::Protocol(other.to_string()),
         }

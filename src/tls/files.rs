@@ -10,7 +10,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use rustls_pki_types::pem::{self, PemObject};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use zeroize::Zeroizing;
 
 use super::TlsError;
@@ -27,7 +27,7 @@ pub(super) fn read_certificates(
     path: &Path,
     what: &'static str,
 ) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let text = read(open(path, what)?, path, what)?;
+    let text = read_file(path, what)?;
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
     match certificates {
         Ok(found) if !found.is_empty() => Ok(found),
@@ -42,16 +42,37 @@ pub(super) fn read_certificates(
 const MAX_FILES: usize = 4096;
 
 /// Reads every certificate in the regular files of a directory; other files are passed over.
-pub(super) fn read_directory(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    const WHAT: &str = "CA directory";
-    let unreadable = |source| TlsError::Unreadable { what: WHAT, path: path.to_owned(), source };
+pub(super) fn read_directory(
+    path: &Path,
+    what: &'static str,
+) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let unreadable = |source| TlsError::Unreadable { what, path: path.to_owned(), source };
     let mut found = Vec::new();
     for entry in fs::read_dir(path).map_err(unreadable)?.take(MAX_FILES) {
         let file = entry.map_err(unreadable)?.path();
         // Keys, indexes, dangling links: whatever else lies there.
-        found.extend(read_certificates(&file, WHAT).unwrap_or_default());
+        found.extend(read_certificates(&file, what).unwrap_or_default());
     }
     Ok(found)
+}
+
+/// Reads every revocation list of the file; at least one.
+pub(super) fn read_revocation_lists(
+    path: &Path,
+) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
+    const WHAT: &str = "revocation list";
+    let text = read_file(path, WHAT)?;
+    let lists: Result<Vec<_>, _> = CertificateRevocationListDer::pem_slice_iter(&text).collect();
+    match lists {
+        Ok(found) if !found.is_empty() => Ok(found),
+        Ok(_) | Err(pem::Error::NoItemsFound) => Err(TlsError::NoRevocationList(path.to_owned())),
+        Err(error) => Err(bad_pem(path, WHAT, &error)),
+    }
+}
+
+/// Reads a file of at most 1 MiB, whatever is in it.
+pub(super) fn read_file(path: &Path, what: &'static str) -> Result<Zeroizing<Vec<u8>>, TlsError> {
+    read(open(path, what)?, path, what)
 }
 
 /// Reads the first private key of the file (PKCS#8, PKCS#1 or SEC1).

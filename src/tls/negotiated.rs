@@ -3,9 +3,12 @@
 //! For the log line and the `Received:` line. Names are OpenSSL's, which is
 //! what analyzers of sendmail's log know; rustls has IANA's.
 
+use std::sync::Arc;
+
 use rustls::{CipherSuite, CommonState, ProtocolVersion};
 
-use super::{ClientStream, ServerStream};
+use super::clients::Judgement;
+use super::{ClientCertificate, ClientStream, ServerStream};
 
 /// The facts of an encrypted connection, for the log and the `Received:` line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,19 +20,26 @@ pub struct Negotiated {
     pub cipher: String,
     /// Strength of the cipher in bits: 128 or 256.
     pub bits: u16,
-    /// sendmail's `{verify}`: `NOT` where no certificate was asked of the
-    /// client, `OK` where the server's was verified.
+    /// sendmail's `{verify}`. Of a client's certificate: `NOT` asked for, `NO` where
+    /// none was shown, `OK`, or `FAIL`. Of a server's: `OK`.
     pub verify: &'static str,
+    /// The certificate that the client has shown, verified or not.
+    pub certificate: Option<Arc<ClientCertificate>>,
     /// The name the client asked for (SNI); never set towards the backend.
     pub server_name: Option<String>,
 }
 
-/// What was agreed with a client.
-#[must_use]
-pub fn negotiated_server<IO>(stream: &ServerStream<IO>) -> Negotiated {
+/// What was agreed with a client, whose certificate came to `judgement`.
+pub(super) fn negotiated_server<IO>(
+    stream: &ServerStream<IO>,
+    judgement: Option<Judgement>,
+) -> Negotiated {
     let (_, connection) = stream.get_ref();
     let server_name = connection.server_name().map(str::to_owned);
-    Negotiated { server_name, ..describe(connection, "NOT") }
+    let (verify, certificate) =
+        judgement.map_or(("NOT", None), |judged| (judged.verify, judged.certificate));
+    let certificate = certificate.map(Arc::new);
+    Negotiated { server_name, certificate, ..describe(connection, verify) }
 }
 
 /// What was agreed with the backend.
@@ -47,6 +57,7 @@ fn describe(state: &CommonState, verify: &'static str) -> Negotiated {
         cipher,
         bits,
         verify,
+        certificate: None,
         server_name: None,
     }
 }

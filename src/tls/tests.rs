@@ -46,11 +46,7 @@ impl Files {
     }
 
     fn settings(&self) -> Settings {
-        Settings {
-            certificate: self.path("cert.pem"),
-            key: self.path("key.pem"),
-            minimum_version: MinimumVersion::Tls12,
-        }
+        Settings::of_pair(self.path("cert.pem"), self.path("key.pem"))
     }
 
     fn load_error(&self) -> String {
@@ -88,9 +84,8 @@ async fn a_verified_client_and_the_server_agree_and_talk() {
     let client = ClientTls::load(Some(&files.path("cert.pem")), "localhost").unwrap();
     let (near, far) = duplex(64 * 1024);
     let (server, client) = tokio::join!(server.accept(near), client.connect(far));
-    let (mut server, mut client) = (server.unwrap(), client.unwrap());
+    let ((mut server, seen), mut client) = (server.unwrap(), client.unwrap());
 
-    let seen = negotiated_server(&server);
     assert_eq!((seen.version, seen.verify, seen.bits), ("TLSv1.3", "NOT", 256));
     assert_eq!(seen.cipher, "TLS_AES_256_GCM_SHA384");
     assert_eq!(seen.server_name.as_deref(), Some("localhost"));
@@ -113,7 +108,7 @@ async fn the_oldest_version_is_a_setting() {
     let (accepted, connected) =
         tokio::join!(server.accept(near), connect_raw(&ca, |_| (), ONLY_12, far));
     connected.unwrap();
-    let seen = negotiated_server(&accepted.unwrap());
+    let (_, seen) = accepted.unwrap();
     assert_eq!((seen.version, seen.bits), ("TLSv1.2", 256));
     assert_eq!(seen.cipher, "ECDHE-ECDSA-AES256-GCM-SHA384");
 
@@ -157,7 +152,7 @@ async fn a_session_is_resumed_with_a_ticket_also_across_a_reload() {
     for _ in 0..2 {
         let (near, far) = duplex(64 * 1024);
         let (accepted, connected) = tokio::join!(server.accept(near), client.connect(far));
-        let (mut accepted, mut connected) = (accepted.unwrap(), connected.unwrap());
+        let ((mut accepted, _), mut connected) = (accepted.unwrap(), connected.unwrap());
         accepted.write_all(b"x").await.unwrap();
         accepted.flush().await.unwrap();
         // Reading is what takes the ticket in.
@@ -281,7 +276,7 @@ fn each_wrong_file_is_named_with_what_to_do() {
 }
 
 #[test]
-fn an_expired_certificate_is_a_warning_and_not_an_error() {
+fn an_expired_certificate_is_told_of_and_is_no_error() {
     let files = Files::new();
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
@@ -291,9 +286,13 @@ fn an_expired_certificate_is_a_warning_and_not_an_error() {
     files.write("key.pem", &key.serialize_pem());
     let server = ServerTls::load(&files.settings()).unwrap();
     let at_day = |day: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(day * 86_400);
-    let warning = server.warning(at_day(20_000)).unwrap();
-    assert!(warning.contains("expired on 2020-01-01"), "{warning}");
-    assert_eq!(server.warning(at_day(18_000)), None);
+    let expiries = server.expiries();
+    assert_eq!((expiries.len(), &expiries[0].file), (1, &files.path("cert.pem")));
+    assert_eq!(expiries[0].names, ["localhost"]);
+    assert_eq!(expiries[0].stage(at_day(20_000)), Stage::Over);
+    let sentence = expiries[0].sentence(at_day(20_000));
+    assert!(sentence.contains("cert.pem has expired on 2020-01-01"), "{sentence}");
+    assert_eq!(expiries[0].stage(at_day(18_000)), Stage::Far);
 }
 
 #[test]

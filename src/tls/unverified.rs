@@ -2,7 +2,8 @@
 //!
 //! For directories whose administrator has turned verification off, as the
 //! original saslauthd can. Only the proof that the other side has the key of
-//! the certificate it shows is still looked at. Called by `client` alone.
+//! the certificate it shows is still looked at. Called by `client`, and by `pin` for
+//! that proof.
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{

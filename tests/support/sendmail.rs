@@ -35,6 +35,16 @@ pub(crate) struct Options {
     pub(crate) max_message_bytes: Option<u64>,
     /// Further lines for the .mc file, before `MAILER`; `@D@` is the directory.
     pub(crate) extra_mc: String,
+    /// Its access map (`FEATURE(access_db)` with SKIP, `FEATURE(blocklist_recipients)`).
+    pub(crate) access: Option<String>,
+    /// Class w, beside its own names and `gate.test`, as `local-host-names`.
+    pub(crate) local_host_names: String,
+    /// Class R, as `relay-domains`.
+    pub(crate) relay_domains: String,
+    /// Whom it sees when a client comes from an address in 127/8: that address,
+    /// the one it sees, and its name, a line each (see the shim). IPv6 ones must come
+    /// to [`Sendmail::ipv6_address`].
+    pub(crate) peers: String,
 }
 
 /// A running sendmail; ends, with its children, when dropped.
@@ -42,6 +52,8 @@ pub(crate) struct Sendmail {
     child: Child,
     dir: tempfile::TempDir,
     port: u16,
+    /// Of the daemon whose clients have IPv6 addresses, if there are peers.
+    ipv6_port: Option<u16>,
 }
 
 /// One delivery.
@@ -132,7 +144,8 @@ impl Sendmail {
     /// `None` if the port was taken; panics with sendmail's log for every other trouble.
     fn try_start(options: &Options, port: u16) -> Option<Self> {
         let dir = tempfile::Builder::new().prefix("sendmail-").tempdir().unwrap();
-        let binary = prepare(dir.path(), port, options);
+        let ipv6_port = (!options.peers.is_empty()).then(free_port);
+        let binary = prepare(dir.path(), (port, ipv6_port), options);
         let mut command = Command::new(&binary);
         command
             .arg("-C")
@@ -141,11 +154,12 @@ impl Sendmail {
             .env("LD_PRELOAD", dir.path().join("shim.so"))
             .env("SHIM_HOST", HOST_NAME)
             .env("SHIM_LOG", dir.path().join("maillog"))
+            .env("SHIM_PEERS", dir.path().join("peers"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
         let child = spawn_copy(&mut command);
-        let mut running = Self { child, dir, port };
+        let mut running = Self { child, dir, port, ipv6_port };
         let mut has_ended = false;
         wait_until(PATIENCE, || {
             has_ended = running.child.try_wait().unwrap().is_some();
@@ -156,18 +170,40 @@ impl Sendmail {
         }
         let log = running.maillog();
         assert!(log.contains("Address already in use"), "sendmail does not listen:\n{log}");
+        running.kill();
         None
     }
 
     /// True once this very process has written its pid file and the port answers.
     fn is_ours(&self) -> bool {
         let pid = fs::read_to_string(self.path("sendmail.pid")).unwrap_or_default();
-        pid.lines().next() == Some(&self.child.id().to_string()) && is_listening(self.address())
+        pid.lines().next() == Some(&self.child.id().to_string())
+            && is_listening(self.address())
+            && self.ipv6_port.is_none_or(|_| is_listening(self.ipv6_address()))
+            && !self.maillog().contains("Address already in use")
     }
 
     /// Where it listens.
     pub(crate) fn address(&self) -> SocketAddr {
         SocketAddr::from(([127, 0, 0, 1], self.port))
+    }
+
+    /// Where clients come to that it is to see at IPv6 addresses; still IPv4 itself.
+    pub(crate) fn ipv6_address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.ipv6_port.expect("there are no peers")))
+    }
+
+    /// What its rulesets make of `input`, the lines of `sendmail -bt`.
+    pub(crate) fn rulesets(&self, input: &str) -> String {
+        let mut command = Command::new(self.path("sendmail"));
+        command
+            .arg("-C")
+            .arg(self.path("sendmail.cf"))
+            .arg("-bt")
+            .env("LD_PRELOAD", self.path("shim.so"))
+            .env("SHIM_HOST", HOST_NAME)
+            .env("SHIM_LOG", self.path("maillog"));
+        run(&mut command, input.as_bytes()).expect_success().stdout
     }
 
     /// Its directory.
@@ -249,7 +285,7 @@ fn spawn_copy(command: &mut Command) -> Child {
 }
 
 /// Fills the directory; gives the path of the binary to run.
-fn prepare(dir: &Path, port: u16, options: &Options) -> PathBuf {
+fn prepare(dir: &Path, (port, ipv6_port): (u16, Option<u16>), options: &Options) -> PathBuf {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/sendmail");
     let fixture = |name: &str| fs::read_to_string(fixtures.join(name)).unwrap();
     for name in ["queue", "mail", "sasl"] {
@@ -260,6 +296,12 @@ fn prepare(dir: &Path, port: u16, options: &Options) -> PathBuf {
         fs::write(dir.join(name), "").unwrap();
     }
     fs::write(dir.join("service.switch"), "passwd files\nhosts files\naliases files\n").unwrap();
+    fs::write(dir.join("peers"), &options.peers).unwrap();
+    fs::write(dir.join("local-host-names"), &options.local_host_names).unwrap();
+    fs::write(dir.join("relay-domains"), &options.relay_domains).unwrap();
+    if let Some(access) = &options.access {
+        write_access(dir, access);
+    }
     fs::write(dir.join("deliver"), fixture("deliver.sh")).unwrap();
     chmod(&dir.join("deliver"), 0o755);
     if options.has_tls || options.saslauthd.is_some() {
@@ -273,7 +315,7 @@ fn prepare(dir: &Path, port: u16, options: &Options) -> PathBuf {
         fs::write(dir.join("sasl/Sendmail.conf"), text).unwrap();
     }
     let mc = fixture("sendmail.mc.in")
-        .replace("@EXTRA@\n", &variant(options, &fixture))
+        .replace("@EXTRA@\n", &variant(options, ipv6_port, &fixture))
         .replace("@CFDIR@", &first_of(&["/usr/share/sendmail/cf", "/usr/share/sendmail-cf"]))
         .replace("@D@", &dir.to_string_lossy())
         .replace("@U@", &user_name())
@@ -289,8 +331,15 @@ fn prepare(dir: &Path, port: u16, options: &Options) -> PathBuf {
     binary
 }
 
-fn variant(options: &Options, fixture: &dyn Fn(&str) -> String) -> String {
-    let mut extra = options.extra_mc.clone();
+fn variant(options: &Options, ipv6_port: Option<u16>, fixture: &dyn Fn(&str) -> String) -> String {
+    let mut extra = String::new();
+    if let Some(port) = ipv6_port {
+        extra.push_str(&fixture("ipv6.mc.in").replace("@PORT6@", &port.to_string()));
+    }
+    if options.access.is_some() {
+        extra.push_str(&fixture("access.mc.in"));
+    }
+    extra.push_str(&options.extra_mc);
     if let Some(limit) = options.max_message_bytes {
         extra.push_str(&format!("define(`confMAX_MESSAGE_SIZE', `{limit}')dnl\n"));
     }
@@ -302,6 +351,14 @@ fn variant(options: &Options, fixture: &dyn Fn(&str) -> String) -> String {
         extra.push_str(&fixture("auth.mc.in"));
     }
     extra
+}
+
+/// The map as makemap(8) makes it. It warns of lines that it leaves out, and goes on.
+fn write_access(dir: &Path, text: &str) {
+    fs::write(dir.join("access"), text).unwrap();
+    let mut makemap = Command::new(first_of(&["/usr/sbin/makemap"]));
+    run(makemap.arg("hash").arg(dir.join("access")), text.as_bytes());
+    assert!(dir.join("access.db").exists(), "makemap made no map");
 }
 
 fn build_shim(source: &Path, target: &Path) {

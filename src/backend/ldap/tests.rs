@@ -103,12 +103,7 @@ fn settings(servers: Vec<Address>) -> Settings {
         original: None,
         servers,
         start_tls: StartTls::Never,
-        trust: Trust {
-            ca_file: None,
-            ca_dir: None,
-            identity: None,
-            verification: Certificates::Off,
-        },
+        trust: Trust { verification: Certificates::Off, ..Trust::default() },
         service_bind: ServiceBind::Simple,
         bind_dn: String::new(),
         password: None,

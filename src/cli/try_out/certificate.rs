@@ -76,19 +76,15 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
-    use crate::tls::{ClientTls, MinimumVersion, ServerTls, Settings};
+    use crate::tls::{ClientTls, ServerTls, Settings};
 
     #[tokio::test]
     async fn clients_that_trust_the_file_accept_every_name() {
         let dir = tempfile::tempdir().unwrap();
         let pair = Pair::in_dir(dir.path()).unwrap();
         assert_eq!(fs::metadata(&pair.key).unwrap().permissions().mode() & 0o777, 0o600);
-        let server = ServerTls::load(&Settings {
-            certificate: pair.certificate.clone(),
-            key: pair.key.clone(),
-            minimum_version: MinimumVersion::Tls12,
-        })
-        .unwrap();
+        let settings = Settings::of_pair(pair.certificate.clone(), pair.key.clone());
+        let server = ServerTls::load(&settings).unwrap();
         for name in NAMES {
             let client = ClientTls::load(Some(&pair.certificate), name).unwrap();
             let (near, far) = tokio::io::duplex(64 * 1024);

@@ -50,6 +50,14 @@ pub(super) const SECTION: Section = Section {
                    new one.",
         },
         Key {
+            name: "watch_config",
+            kind: Kind::Flag { set: |config, is_on| config.gate_watch_config = is_on },
+            default: Some("true"),
+            text: "Read this file again when it has changed, as after SIGHUP. A file with a \
+                   mistake changes nothing, and the log says where it is. Certificates are read \
+                   again in any case.",
+        },
+        Key {
             name: "auth",
             kind: Kind::Text {
                 form: forms::AUTH_SOURCE,

@@ -99,6 +99,7 @@ pub static SECTIONS: &[Section] = &[
     policy_rate::ACCOUNT,
     policy_dns::SECTION,
     tls::SECTION,
+    tls::CERTIFICATE,
     log::SECTION,
 ];
 

@@ -37,6 +37,36 @@ impl<R: fmt::Display> fmt::Display for TlsStarted<'_, R> {
     }
 }
 
+/// A certificate that a client has shown.
+#[derive(Debug, Clone, Copy)]
+pub struct PresentedCertificate<'a> {
+    /// Who showed it.
+    pub client: Client<'a>,
+    /// Its subject, in sendmail's form.
+    pub subject: &'a str,
+    /// Its issuer, in sendmail's form.
+    pub issuer: &'a str,
+    /// Why it was not verified; `None` if it was.
+    pub problem: Option<&'a str>,
+    /// SHA-256 of it, in pairs of hexadecimal digits.
+    pub fingerprint: &'a str,
+}
+
+/// Records whose certificate a client has shown, as sendmail does from LogLevel 12 on;
+/// where none was shown there is nothing to tell.
+pub fn tls_certificate(event: &PresentedCertificate<'_>) {
+    tracing::info!(target: EVENT, "{event}");
+}
+
+impl fmt::Display for PresentedCertificate<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (subject, issuer) = (Value(self.subject), Value(self.issuer));
+        let message = Printable::from(self.problem.unwrap_or("ok"));
+        write!(f, "STARTTLS=server, cert-subject={subject}, cert-issuer={issuer}, ")?;
+        write!(f, "verifymsg={message}, relay={}, fingerprint={}", self.client, self.fingerprint)
+    }
+}
+
 /// A handshake with a client that failed.
 #[derive(Debug, Clone, Copy)]
 pub struct TlsFailure<'a> {
