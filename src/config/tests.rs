@@ -206,6 +206,13 @@ const OTHER_VALUES: &[(&str, &str)] = &[
     ),
     ("tls.certificate.staple", "[[tls.certificate]]\nfile = \"/a\"\nkey = \"/b\"\nstaple = \"/s\""),
     ("tls.minimum_version", "[tls]\ncertificate = \"/x\"\nkey = \"/y\"\nminimum_version = \"1.3\""),
+    ("policy.access.map", "[policy.access]\nmap = \"/x/access\""),
+    ("policy.access.delay_checks", "[policy.access]\ndelay_checks = true"),
+    ("policy.access.relay_loopback", "[policy.access]\nrelay_loopback = false"),
+    ("policy.access.local_domains", "[policy.access]\nlocal_domains = [\"x.test\"]"),
+    ("policy.access.local_domains_file", "[policy.access]\nlocal_domains_file = \"/x/names\""),
+    ("policy.access.relay_domains", "[policy.access]\nrelay_domains = [\"x.test\"]"),
+    ("policy.access.relay_domains_file", "[policy.access]\nrelay_domains_file = \"/x/relay\""),
     ("log.level", "[log]\nlevel = \"warn\""),
     ("log.target", "[log]\ntarget = \"stderr\""),
 ];

@@ -4,9 +4,11 @@
 //! only root may have), then served until a signal; a reload builds what
 //! changed and swaps it in, or changes nothing. Called by `cli`.
 
+pub mod access;
 pub mod authd;
 pub mod gate;
 pub mod pam;
+pub mod policy_file;
 pub mod signals;
 
 mod certificates;

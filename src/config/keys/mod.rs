@@ -16,6 +16,7 @@ mod limits;
 mod listener;
 mod log;
 mod pam;
+mod policy_access;
 mod rimap;
 mod route;
 mod sasldb;
@@ -89,6 +90,7 @@ pub static SECTIONS: &[Section] = &[
     gate::SECTION,
     gate::LISTENER,
     gate::BACKEND,
+    policy_access::SECTION,
     tls::SECTION,
     tls::CERTIFICATE,
     log::SECTION,

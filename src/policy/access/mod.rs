@@ -35,6 +35,7 @@ mod file;
 mod mailbox;
 mod rules;
 mod search;
+mod settings;
 mod value;
 
 #[cfg(test)]
@@ -46,6 +47,7 @@ pub use explain::{Answer, explain};
 pub use file::LineProblem;
 pub use rules::{Cause, Decision, Relaying, Site, Visit};
 pub use search::{Purpose, Step};
+pub use settings::Settings;
 pub use value::Refusal;
 
 use search::Tables;
