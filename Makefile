@@ -154,7 +154,7 @@ install-dropin: ## Let the host's own saslauthd.service run saslgate (undo: make
 .PHONY: uninstall-dropin
 uninstall-dropin: ## Give saslauthd.service back to Cyrus saslauthd
 	rm -f "$(DESTDIR)$(UNITDIR)"/saslauthd.service.d/saslgate.conf \
-		"$(DESTDIR)$(UNITDIR)"/saslauthd.service.d/saslgate-rights.conf
+		"$(DESTDIR)$(UNITDIR)"/saslauthd.service.d/saslgate.rights.conf
 	rmdir "$(DESTDIR)$(UNITDIR)/saslauthd.service.d" 2>/dev/null || true
 	@[ -n "$(DESTDIR)" ] || $(RELOAD)
 

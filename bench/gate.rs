@@ -224,7 +224,7 @@ fn gate(dir: &Path, backend: SocketAddr, saslauthd: &Path) -> (Service, SocketAd
     let config = format!(
         "[gate]\nhostname = \"gate.test\"\nauth = \"saslauthd:{}\"\nmax_sessions = 2000\n\
          max_sessions_per_address = 2000\nmax_commands = 1000000\n\
-         [[gate.listener]]\naddress = \"{at}\"\ntls = \"starttls\"\n\
+         [[gate.listener]]\naddress = \"{at}\"\nkind = \"submission\"\n\
          [[gate.backend]]\naddress = \"{backend}\"\n\
          [tls]\ncertificate = \"{dir}/cert.pem\"\nkey = \"{dir}/key.pem\"\n",
         saslauthd.display(),

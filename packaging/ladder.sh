@@ -76,6 +76,7 @@ climb() {
     step_1_own_unit
     step_1_swap
     step_1_dropin
+    own_unit_and_servers
     step_2_users
     step_4_gate
     socket_activation
@@ -194,9 +195,9 @@ step_1_dropin() {
     login alice wrong NO
     passed "step 1: saslgate under the name of saslauthd.service"
     mechanism shadow
-    [ -e /etc/systemd/system/saslauthd.service.d/saslgate-rights.conf ]
+    [ -e /etc/systemd/system/saslauthd.service.d/saslgate.rights.conf ]
     mechanism pam
-    [ ! -e /etc/systemd/system/saslauthd.service.d/saslgate-rights.conf ]
+    [ ! -e /etc/systemd/system/saslauthd.service.d/saslgate.rights.conf ]
     passed "the drop-in takes its mechanism from the settings file, and the rights that one needs"
     make --silent uninstall-dropin PREFIX=/usr DISTRO=debian
     systemctl restart saslauthd
@@ -204,6 +205,29 @@ step_1_dropin() {
     login alice alices-password OK
     pgrep -x saslauthd >/dev/null
     passed "drop-in taken back"
+}
+
+# Our own unit knows this host only, and says so, until it is let out.
+own_unit_and_servers() {
+    logged() { journalctl --quiet --no-pager -t saslauthd | grep -qF "$1"; }
+    mv /etc/saslgate/saslgate.toml /root
+    printf '[authd]\nbackends = ["rimap"]\n[rimap]\nserver = "127.0.0.1"\n' >/etc/saslgate/saslgate.toml
+    saslgate check | grep -q 'rimap asks a server, and saslgate-authd.service may not'
+    systemctl start saslgate-authd
+    await logged 'rimap asks a server, and this process may not'
+    ! logged 'Connection refused'
+    install -D -m 0644 /usr/share/saslgate/authd-network.conf \
+        /etc/systemd/system/saslgate-authd.service.d/network.conf
+    systemctl daemon-reload
+    ! saslgate check | grep -q 'may not'
+    systemctl restart saslgate-authd
+    testsaslauthd -u alice -p alices-password -s smtp >/dev/null 2>&1 || true
+    await logged 'Connection refused'
+    systemctl stop saslgate-authd
+    rm /etc/systemd/system/saslgate-authd.service.d/network.conf
+    systemctl daemon-reload
+    mv /root/saslgate.toml /etc/saslgate
+    passed "the unit is let out to servers by one file"
 }
 
 step_2_users() {

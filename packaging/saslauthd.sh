@@ -109,16 +109,18 @@ obstacle() {
     esac
 }
 
+# systemd reads drop-ins in the order of their names: this one comes behind
+# saslgate.conf, which takes all capabilities away.
 dropin() {
     folder=$1 settings=$2 rights=systemd/saslauthd-rights.conf
     why=$(for name in $(mechanisms "$settings"); do obstacle "$name"; done)
     if [ -z "$why" ]; then
-        rm -f "$folder/saslgate-rights.conf"
+        rm -f "$folder/saslgate.rights.conf"
         return
     fi
-    install -m 0644 "$rights" "$folder/saslgate-rights.conf"
+    install -m 0644 "$rights" "$folder/saslgate.rights.conf"
     echo "$why, which the account saslgate may not: it is given the right to read every file"
-    echo "($folder/saslgate-rights.conf; remove it once the account may read that one)"
+    echo "($folder/saslgate.rights.conf; remove it once the account may read that one)"
 }
 
 command=${1-}

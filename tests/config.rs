@@ -360,7 +360,7 @@ fn one_key_is_explained_with_what_is_in_force() {
     assert!(text.contains("  default   \"50MiB\"\n"), "{text}");
     assert!(text.contains("a size from \"64KiB\" to \"16GiB\""), "{text}");
     assert!(explain("gate.max_errors").contains("  in force  the default\n"));
-    assert_eq!(explain("gate.listener.tls").matches("  in force  ").count(), 4);
+    assert_eq!(explain("gate.listener.kind").matches("  in force  ").count(), 4);
     assert!(explain("gate.backend").contains("  probe_interval = \"30s\"\n"));
 }
 
@@ -399,7 +399,7 @@ fn keys_as_json_carry_kind_default_and_value() {
     assert_eq!(message["kind"], "size");
     assert_eq!(message["default"], "\"50MiB\"");
     assert_eq!(message["values"], serde_json::json!(["\"100MiB\""]));
-    assert_eq!(key("gate.listener.tls")["default"], serde_json::Value::Null);
-    assert_eq!(key("gate.listener.tls")["values"].as_array().unwrap().len(), 4);
+    assert_eq!(key("gate.listener.kind")["default"], serde_json::Value::Null);
+    assert_eq!(key("gate.listener.kind")["values"].as_array().unwrap().len(), 4);
     assert_eq!(key("gate.max_errors")["values"], serde_json::Value::Null);
 }

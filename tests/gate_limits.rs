@@ -270,9 +270,9 @@ fn any_number_of_listeners_serve_v4_and_v6() {
         return;
     }
     let backend = Backend::polite();
-    let sections = "[[gate.listener]]\naddress = \"[::1]:0\"\ntls = \"starttls\"\n\
-        [[gate.listener]]\naddress = \"[::1]:0\"\ntls = \"implicit\"\n\
-        [[gate.listener]]\naddress = \"127.0.0.1:0\"\ntls = \"implicit\"\n";
+    let sections = "[[gate.listener]]\naddress = \"[::1]:0\"\nkind = \"submission\"\n\
+        [[gate.listener]]\naddress = \"[::1]:0\"\nkind = \"submissions\"\n\
+        [[gate.listener]]\naddress = \"127.0.0.1:0\"\nkind = \"submissions\"\n";
     let options = Options { sections: sections.to_owned(), ..Options::default() };
     let world = World::start(backend.address, &options);
     assert_eq!(world.more.len(), 3);

@@ -133,7 +133,7 @@ fn unreliable(link: &mut Link, dice: &mut Dice, accepted: &AtomicUsize) {
             4 => link.say(b"451 4.0.0 Not now\r\n"),
             // The session of the gate goes on; what was asked is a mystery to us.
             5 => link.say(b"250 2.0.0 ok\r\n250 2.0.0 and another\r\n"),
-            _ if line == "DATA" => {
+            _ if line == "DATA" && link.takes_content() => {
                 link.say(b"354 go on\r\n");
                 let Some(content) = link.content() else { return };
                 let is_refused = content.windows(8).any(|word| word == b"X-Refuse");

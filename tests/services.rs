@@ -37,7 +37,7 @@ impl Host {
              [store]\npath = \"{dir}/users.db\"\n\
              [tls]\ncertificate = \"{dir}/cert.pem\"\nkey = \"{dir}/key.pem\"\n\
              [gate]\nhostname = \"gate.test\"\nauth = \"saslauthd:{dir}/mux\"\n\
-             [[gate.listener]]\naddress = \"{starttls}\"\ntls = \"starttls\"\n\
+             [[gate.listener]]\naddress = \"{starttls}\"\nkind = \"submission\"\n\
              [[gate.backend]]\naddress = \"{backend}\"\n\
              [log]\ntarget = \"stderr\"\n"
         );

@@ -236,6 +236,23 @@ fn systemd_accepts_what_widens_the_sandboxes() {
     assert!(exposure <= 3.0, "{exposure}");
 }
 
+/// The right counts only if systemd reads its file behind the one that takes all away.
+#[test]
+fn the_right_to_read_is_behind_the_dropin_that_takes_all_rights() {
+    let script = read("packaging/saslauthd.sh");
+    let name = "saslgate.rights.conf";
+    assert!(script.contains(&format!("\"$folder/{name}\"")), "another name is installed");
+    let stage = Stage::new();
+    stage.put("saslauthd.service", FEDORA_SASLAUTHD);
+    let dropin = read("systemd/fedora/saslauthd.service.d/saslgate.conf");
+    stage.put("saslauthd.service.d/saslgate.conf", &dropin);
+    let tight = stage.exposure("saslauthd.service");
+    let rights = read("systemd/saslauthd-rights.conf");
+    stage.put(&format!("saslauthd.service.d/{name}"), &rights);
+    let wider = stage.exposure("saslauthd.service");
+    assert!(wider > tight && wider <= 3.0, "{tight} without it, {wider} with it");
+}
+
 #[test]
 fn the_sandboxes_are_as_tight_as_promised() {
     let stage = Stage::new();

@@ -165,12 +165,13 @@ fn services(config: &Config, warned: &[&str]) -> String {
     }
     let listeners: Vec<String> =
         gate.listeners.iter().map(|listener| listener.address.to_string()).collect();
+    let backends: Vec<&str> = gate.backends.iter().map(|backend| &*backend.address).collect();
     format!(
         "{authd}gate: {}; listens on {}, asks {}, hands mail to {}\n",
         chance(&["gate.", "tls."]),
         listeners.join(", "),
         socket.display(),
-        gate.backend.address
+        backends.join(", ")
     )
 }
 

@@ -97,7 +97,8 @@ fn access(file: &Inspected) -> Vec<Problem> {
 }
 
 fn authorities(file: &Inspected) -> Option<Problem> {
-    unreadable(file, "gate.backend.ca_file", file.config.gate.backend.ca_file.as_deref()?)
+    let mut files = file.config.gate.backends.iter().filter_map(|it| it.ca_file.as_deref());
+    files.find_map(|path| unreadable(file, "gate.backend.ca_file", path))
 }
 
 fn services(file: &Inspected) -> Option<Problem> {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::Config;
 use crate::backend::ldap::{Deref, Scope};
-use crate::gate::{AuthSource, BackendSettings, BackendTls, BareNewlines, Limits, Timeouts};
+use crate::gate::{AuthSource, BareNewlines, Limits, Timeouts};
 use crate::ops::log::{Level, Target};
 use crate::server::saslauthd::UnavailableReply;
 use crate::{auth, backend, gate, ops, policy, server, tls};
@@ -185,13 +185,7 @@ fn gate(fqdn: &str) -> gate::Settings {
     gate::Settings {
         hostname: fqdn.to_owned(),
         listeners: Vec::new(),
-        backend: BackendSettings {
-            address: String::new(),
-            tls: BackendTls::Starttls,
-            ca_file: None,
-            server_name: None,
-            probe_interval: Duration::ZERO,
-        },
+        backends: Vec::new(),
         auth: AuthSource::Saslauthd(PathBuf::new()),
         mechanisms: Vec::new(),
         bare_newlines: BareNewlines::Normalize,

@@ -49,6 +49,12 @@ pub(super) const OWNER: TextForm = TextForm {
 };
 pub(super) const ACCOUNT: TextForm =
     TextForm { name: "account", expected: "the name of an account, or \"\" for none" };
+pub(super) const BACKEND_NAME: TextForm = TextForm {
+    name: "name",
+    expected: "lower-case letters, digits and hyphens, up to 64, or \"\" for the address",
+};
+pub(super) const BANNER: TextForm =
+    TextForm { name: "banner", expected: "one line of ASCII text, up to 200 characters, or \"\"" };
 pub(super) const LISTENER_NAME: TextForm = TextForm {
     name: "name",
     expected: "lower-case letters, digits and hyphens, 1 to 64, such as \"imap\"",
@@ -184,6 +190,23 @@ pub(super) fn listener_name(text: &str) -> Parsed<String> {
     match text.chars().find(|c| !is_plain(*c)) {
         Some(odd) => Err(format!("{odd:?} cannot be in it")),
         None => Ok(text.to_owned()),
+    }
+}
+
+/// The name of a backend in logs, or nothing.
+pub(super) fn backend_name(text: &str) -> Parsed<String> {
+    if text.is_empty() { Ok(String::new()) } else { listener_name(text) }
+}
+
+/// What a greeting may say.
+pub(super) fn banner(text: &str) -> Parsed<Option<String>> {
+    const MOST: usize = 200;
+    if text.len() > MOST {
+        return Err(format!("it has {} bytes", text.len()));
+    }
+    match text.chars().find(|c| !(' '..='~').contains(c)) {
+        Some(odd) => Err(format!("{odd:?} cannot be in it")),
+        None => Ok((!text.is_empty()).then(|| text.to_owned())),
     }
 }
 

@@ -4,10 +4,11 @@
 //! speaks up only about values that stand in the file and were good by themselves.
 
 mod authd;
+mod gate;
 mod servers;
 mod tls;
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::IpAddr;
 use std::path::Path;
 
 use super::Config;
@@ -15,7 +16,7 @@ use super::forms::split_address;
 use super::ldap_rules;
 use super::problem::Problem;
 use super::reading::Reading;
-use crate::gate::{AuthSource, BackendTls};
+use crate::gate::AuthSource;
 use crate::tls::Settings;
 
 /// Runs every rule, then drops what must not stay (see [`settle`]).
@@ -24,10 +25,10 @@ pub(super) fn check(reading: &mut Reading) {
         tls::certificate_and_key,
         tls::one_form_of_certificates,
         tls::clients_have_authorities,
-        listeners_apart,
-        no_mail_loop,
-        clear_text_stays_here,
-        verification_needs_tls,
+        gate::listeners_apart,
+        gate::no_mail_loop,
+        gate::clear_text_stays_here,
+        gate::verification_needs_tls,
         paths_apart,
         memory_for_lanes,
         work_of_a_hash,
@@ -45,7 +46,7 @@ pub(super) fn check(reading: &mut Reading) {
     settle(&mut reading.config);
 }
 
-/// Takes TLS settings and certificates away that are not named.
+/// Takes TLS settings and certificates away that are not named, and names what has no name.
 pub(super) fn settle(config: &mut Config) {
     let is_named = |tls: &Settings| {
         tls.certificates.first().is_some_and(|first| first.certificate != Path::new(""))
@@ -53,87 +54,10 @@ pub(super) fn settle(config: &mut Config) {
     if !config.tls.as_ref().is_some_and(is_named) {
         config.tls = None;
     }
+    for backend in config.gate.backends.iter_mut().filter(|backend| backend.name.is_empty()) {
+        backend.name.clone_from(&backend.address);
+    }
     ldap_rules::settle(&mut config.ldap);
-}
-
-fn listeners_apart(reading: &Reading) -> Vec<Problem> {
-    let path = "gate.listener.address";
-    let listeners = &reading.config.gate.listeners;
-    let mut problems = Vec::new();
-    for (later, listener) in listeners.iter().enumerate() {
-        let Some(span) = reading.site(path, later) else { continue };
-        let earlier = listeners[..later].iter().enumerate().find_map(|(earlier, other)| {
-            collide(other.address, listener.address).then(|| reading.site(path, earlier))?
-        });
-        if let Some(other) = earlier {
-            problems.push(
-                Problem::error("two listeners want the same address")
-                    .about(path)
-                    .at(span, "the kernel would refuse this one")
-                    .and(other, "taken here")
-                    .help("remove one of the two, or give it another port"),
-            );
-        }
-    }
-    problems
-}
-
-/// True if the kernel would not let both listen: the same port of the same
-/// address, or of one address and all of its family (IPv6 ones take no IPv4).
-fn collide(one: SocketAddr, other: SocketAddr) -> bool {
-    let is_same_family = one.is_ipv4() == other.is_ipv4();
-    let is_wide = one.ip().is_unspecified() || other.ip().is_unspecified();
-    one.port() == other.port()
-        && one.port() != 0
-        && is_same_family
-        && (is_wide || one.ip() == other.ip())
-}
-
-fn no_mail_loop(reading: &Reading) -> Vec<Problem> {
-    let path = "gate.backend.address";
-    let gate = &reading.config.gate;
-    if reading.is_refused(&[path]) {
-        return Vec::new();
-    }
-    let Ok((host, port)) = split_address(&gate.backend.address) else { return Vec::new() };
-    let is_ours = |listener: &SocketAddr| listener.port() == port && reaches(host, *listener);
-    let Some(index) = gate.listeners.iter().position(|listener| is_ours(&listener.address)) else {
-        return Vec::new();
-    };
-    let backend = reading.site(path, 0);
-    let listener = reading.site("gate.listener.address", index);
-    let problem = Problem::error("the gate would hand mail to itself").about(path);
-    let help = "give `address` in [[gate.backend]] the port on which the MTA listens";
-    let problem = match (backend, listener) {
-        (Some(backend), Some(listener)) => problem
-            .at(backend, "the backend is one of the gate's own listeners")
-            .and(listener, "this one"),
-        (Some(backend), None) => {
-            problem.at(backend, "the gate listens there itself, on its default listeners")
-        }
-        (None, Some(listener)) => {
-            problem.at(listener, format!("the backend is {} by default", gate.backend.address))
-        }
-        (None, None) => return Vec::new(),
-    };
-    vec![problem.help(help)]
-}
-
-/// True if a connection to `host` ends at a listener on `address`, ports being
-/// equal. Names other than localhost are not looked up.
-fn reaches(host: &str, address: SocketAddr) -> bool {
-    let listener = address.ip();
-    let is_home = listener.is_unspecified()
-        || listener == IpAddr::V4(Ipv4Addr::LOCALHOST)
-        || listener == IpAddr::V6(Ipv6Addr::LOCALHOST);
-    match host.parse::<IpAddr>().map(|ip| ip.to_canonical()) {
-        Ok(ip) if ip.is_unspecified() => is_home,
-        Ok(ip) if listener.is_unspecified() => {
-            ip.is_loopback() && ip.is_ipv4() == listener.is_ipv4()
-        }
-        Ok(ip) => ip == listener,
-        Err(_) => is_home && is_loopback(host),
-    }
 }
 
 /// True if a connection to `host:port` stays on this host. Names other than
@@ -157,42 +81,17 @@ fn is_unspecified(host: &str) -> bool {
     host.parse::<IpAddr>().is_ok_and(|ip| ip.is_unspecified())
 }
 
-fn clear_text_stays_here(reading: &Reading) -> Vec<Problem> {
-    let (address, tls) = ("gate.backend.address", "gate.backend.tls");
-    let backend = &reading.config.gate.backend;
-    if backend.tls == BackendTls::Starttls || reading.is_refused(&[address, tls]) {
-        return Vec::new();
-    }
-    let is_leaving = !is_local(&backend.address);
-    let Some(span) = reading.site(address, 0).filter(|_| is_leaving) else { return Vec::new() };
-    let problem = Problem::error("mail would leave this host in clear")
-        .about(tls)
-        .at(span, "not a loopback address")
-        .help("set `tls = \"starttls\"` in [[gate.backend]]");
-    vec![match reading.site(tls, 0) {
-        Some(other) => problem.and(other, "without encryption"),
-        None => problem,
-    }]
-}
-
-fn verification_needs_tls(reading: &Reading) -> Vec<Problem> {
-    let backend = &reading.config.gate.backend;
-    if backend.tls == BackendTls::Starttls || reading.is_refused(&["gate.backend.tls"]) {
-        return Vec::new();
-    }
-    let set = [
-        ("gate.backend.ca_file", backend.ca_file.is_some()),
-        ("gate.backend.server_name", backend.server_name.is_some()),
-    ];
-    without_effect(reading, set, "set `tls = \"starttls\"` in [[gate.backend]], or remove this")
-}
-
 /// A problem for each of the keys that is set.
-fn without_effect(reading: &Reading, keys: [(&'static str, bool); 2], help: &str) -> Vec<Problem> {
+fn without_effect(
+    reading: &Reading,
+    entry: usize,
+    keys: [(&'static str, bool); 2],
+    help: &str,
+) -> Vec<Problem> {
     keys.into_iter()
         .filter(|(_, is_set)| *is_set)
         .filter_map(|(path, _)| {
-            let span = reading.site(path, 0)?;
+            let span = reading.site(path, entry)?;
             Some(
                 Problem::error(format!("`{path}` has no effect without TLS"))
                     .about(path)

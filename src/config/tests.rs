@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use super::keys::{self, Form};
 use super::kind::Kind;
 use super::{Config, Look, Problems, manual, reader};
-use crate::gate::{AuthSource, BackendTls, BareNewlines, TlsMode};
+use crate::gate::{AuthSource, BackendTls, BareNewlines, ListenerKind};
 use crate::ops::log::{Level, Target};
 use crate::server::saslauthd::UnavailableReply;
 
@@ -172,8 +172,25 @@ const OTHER_VALUES: &[(&str, &str)] = &[
     ("gate.data_init_timeout", "[gate]\ndata_init_timeout = \"7s\""),
     ("gate.data_final_timeout", "[gate]\ndata_final_timeout = \"7s\""),
     ("gate.session_timeout", "[gate]\nsession_timeout = \"7s\""),
-    ("gate.listener.address", "[[gate.listener]]\naddress = \"[::1]:25\"\ntls = \"starttls\""),
-    ("gate.listener.tls", "[[gate.listener]]\naddress = \"[::1]:25\"\ntls = \"implicit\""),
+    ("gate.listener.address", "[[gate.listener]]\naddress = \"[::1]:25\"\nkind = \"submission\""),
+    ("gate.listener.kind", "[[gate.listener]]\naddress = \"[::1]:25\"\nkind = \"submissions\""),
+    (
+        "gate.listener.hostname",
+        "[[gate.listener]]\naddress = \"[::1]:25\"\nkind = \"mta\"\nhostname = \"x.test\"",
+    ),
+    (
+        "gate.listener.banner",
+        "[[gate.listener]]\naddress = \"[::1]:25\"\nkind = \"mta\"\nbanner = \"x\"",
+    ),
+    (
+        "gate.listener.mechanisms",
+        "[[gate.listener]]\naddress = \"[::1]:25\"\nkind = \"mta\"\nmechanisms = [\"PLAIN\"]",
+    ),
+    ("gate.backend.name", "[[gate.backend]]\nname = \"new\""),
+    ("gate.backend.pool_idle", "[[gate.backend]]\npool_idle = 7"),
+    ("gate.backend.pool_idle_time", "[[gate.backend]]\npool_idle_time = \"7s\""),
+    ("gate.backend.pool_messages", "[[gate.backend]]\npool_messages = 7"),
+    ("gate.backend.pool_age", "[[gate.backend]]\npool_age = \"7s\""),
     ("gate.backend.address", "[[gate.backend]]\naddress = \"[::1]:25\""),
     ("gate.backend.tls", "[[gate.backend]]\ntls = \"starttls\""),
     ("gate.backend.ca_file", "[[gate.backend]]\ntls = \"starttls\"\nca_file = \"/x\""),
@@ -309,20 +326,20 @@ fn the_defaults_are_those_promised() {
     assert_eq!(gate.auth, AuthSource::Saslauthd(config.saslauthd.socket.clone()));
     assert_eq!(gate.mechanisms, ["PLAIN", "LOGIN"]);
     assert_eq!(gate.bare_newlines, BareNewlines::Reject);
-    assert_eq!(gate.backend.address, "127.0.0.1:10587");
-    assert_eq!(gate.backend.tls, BackendTls::None);
+    assert_eq!(gate.backends[0].address, "127.0.0.1:10587");
+    assert_eq!(gate.backends[0].tls, BackendTls::None);
     assert_eq!(gate.limits.message_bytes, 50 << 20);
     assert_eq!(gate.timeouts.command, Duration::from_secs(300));
     assert_eq!(gate.timeouts.data_final, Duration::from_secs(600));
-    let listeners: Vec<(String, TlsMode)> =
-        gate.listeners.iter().map(|it| (it.address.to_string(), it.tls)).collect();
+    let listeners: Vec<(String, ListenerKind)> =
+        gate.listeners.iter().map(|it| (it.address.to_string(), it.kind)).collect();
     assert_eq!(
         listeners,
         [
-            ("0.0.0.0:587".to_owned(), TlsMode::Starttls),
-            ("[::]:587".to_owned(), TlsMode::Starttls),
-            ("0.0.0.0:465".to_owned(), TlsMode::Implicit),
-            ("[::]:465".to_owned(), TlsMode::Implicit),
+            ("0.0.0.0:587".to_owned(), ListenerKind::Submission),
+            ("[::]:587".to_owned(), ListenerKind::Submission),
+            ("0.0.0.0:465".to_owned(), ListenerKind::Submissions),
+            ("[::]:465".to_owned(), ListenerKind::Submissions),
         ]
     );
     assert_eq!(config.tls, None);
@@ -331,9 +348,9 @@ fn the_defaults_are_those_promised() {
 
 #[test]
 fn one_entry_replaces_all_default_listeners() {
-    let config = good("[[gate.listener]]\naddress = \"127.0.0.1:2587\"\ntls = \"implicit\"\n");
+    let config = good("[[gate.listener]]\naddress = \"127.0.0.1:2587\"\nkind = \"submissions\"\n");
     assert_eq!(config.gate.listeners.len(), 1);
-    assert_eq!(config.gate.listeners[0].tls, TlsMode::Implicit);
+    assert_eq!(config.gate.listeners[0].kind, ListenerKind::Submissions);
 }
 
 #[test]
@@ -348,7 +365,7 @@ fn a_refused_value_leaves_no_second_problem_behind() {
     let reading = reader::read("[tls]\ncertificate = \"x\"\nkey = \"/y\"\n", HOST);
     assert_eq!(reading.problems.len(), 1);
     // The default backend is no loop where the one of the file could not be read.
-    let source = "[[gate.listener]]\naddress = \"127.0.0.1:10587\"\ntls = \"starttls\"\n\
+    let source = "[[gate.listener]]\naddress = \"127.0.0.1:10587\"\nkind = \"submission\"\n\
                   [[gate.backend]]\naddress = \"mta\"\n";
     assert_eq!(reader::read(source, HOST).problems.len(), 1);
 }

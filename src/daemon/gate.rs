@@ -20,11 +20,13 @@ use super::{certificates, service};
 use crate::auth::Mechanisms;
 use crate::backend::remote::Saslauthd;
 use crate::config::Config;
+use crate::gate::backends::Backend;
+use crate::gate::desk::Desk;
 use crate::gate::driver::{self, Arrival, Gate, Stop};
 use crate::gate::probe::{self, HealthBoard};
 use crate::gate::relay::Route;
 use crate::gate::session::Rules;
-use crate::gate::{AuthSource, BackendTls, ListenerSettings, Settings, TlsMode};
+use crate::gate::{AuthSource, BackendSettings, BackendTls, ListenerSettings, Settings};
 use crate::listen::{Slots, bind_tcp, serve_tcp};
 use crate::ops::log;
 use crate::sys::limits;
@@ -92,7 +94,7 @@ pub struct Running {
 /// What only a restart changes.
 #[derive(Debug)]
 struct Bound {
-    listeners: Vec<ListenerSettings>,
+    listeners: Vec<SocketAddr>,
     sessions: usize,
     sessions_per_address: usize,
     user: Option<String>,
@@ -104,7 +106,7 @@ impl Bound {
     fn of(config: &Config) -> Self {
         let limits = &config.gate.limits;
         Self {
-            listeners: config.gate.listeners.clone(),
+            listeners: config.gate.listeners.iter().map(|it| it.address).collect(),
             sessions: limits.sessions,
             sessions_per_address: limits.sessions_per_address,
             user: config.gate_user.clone(),
@@ -117,7 +119,7 @@ impl Bound {
     fn changes(&self, new: &Self) -> Vec<&'static str> {
         let per_address = self.sessions_per_address != new.sessions_per_address;
         let changes = [
-            ("[[gate.listener]]", self.listeners != new.listeners),
+            ("the addresses of [[gate.listener]]", self.listeners != new.listeners),
             ("gate.max_sessions", self.sessions != new.sessions),
             ("gate.max_sessions_per_address", per_address),
             ("gate.user", self.user != new.user),
@@ -130,12 +132,10 @@ impl Bound {
 
 /// What only root may have, perhaps: ports below 1024, the private key.
 pub struct Prepared {
-    sockets: Vec<Listening>,
+    /// In the order of the configuration.
+    sockets: Vec<std::net::TcpListener>,
     tls: ServerTls,
 }
-
-/// A listening socket and how TLS starts on it.
-type Listening = (std::net::TcpListener, TlsMode);
 
 /// Binds the listeners, reads certificate and key, and then becomes the
 /// account in `gate.user`, if we are root and it names one. Call it before the
@@ -171,10 +171,9 @@ fn open(config: &Config) -> Result<Prepared, StartError> {
     Ok(Prepared { sockets, tls })
 }
 
-fn bind(listener: &ListenerSettings) -> Result<Listening, StartError> {
+fn bind(listener: &ListenerSettings) -> Result<std::net::TcpListener, StartError> {
     let address = listener.address;
-    let socket = bind_tcp(address).map_err(|source| StartError::Bind { address, source })?;
-    Ok((socket, listener.tls))
+    bind_tcp(address).map_err(|source| StartError::Bind { address, source })
 }
 
 /// Binds and serves, as tasks and as whoever we are, until `stop` is cancelled.
@@ -191,22 +190,21 @@ fn serve(
     stop: CancellationToken,
 ) -> Result<Running, StartError> {
     let Prepared { sockets, tls } = prepared;
-    let health = HealthBoard::default();
-    let gate = compose(&config.gate, tls.clone(), health)?;
+    let gate = compose(&config.gate, tls.clone(), &[])?;
     let limits = &config.gate.limits;
     let slots = Slots::new(limits.sessions, NonZeroUsize::new(limits.sessions_per_address));
     let shared = Arc::new(ArcSwap::from_pointee(gate));
     let tasks = TaskTracker::new();
     let sessions = Stop { soon: stop, now: CancellationToken::new() };
     let mut listeners = Vec::new();
-    for (socket, mode) in sockets {
+    for (index, socket) in sockets.into_iter().enumerate() {
         let address = socket.local_addr().unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0)));
         let listener =
             TcpListener::from_std(socket).map_err(|source| StartError::Bind { address, source })?;
         listeners.push(address);
         let (shared, stop_session) = (Arc::clone(&shared), sessions.clone());
         let serve = move |stream, peer, admission| {
-            let arrival = Arrival { stream, peer, mode, admission };
+            let arrival = Arrival { stream, peer, listener: index, admission };
             driver::serve(shared.load_full(), arrival, stop_session.clone())
         };
         tasks.spawn(serve_tcp(
@@ -238,38 +236,48 @@ impl Running {
         let tls_settings = config.tls.as_ref().ok_or(StartError::NoCertificate)?;
         let old = self.shared.load_full();
         // Everything that can fail comes before anything that changes.
-        let gate = compose(&config.gate, old.tls.clone(), old.health.clone())?;
+        let mut gate = compose(&config.gate, old.tls.clone(), &old.backends)?;
+        let changes = self.bound.changes(&Bound::of(config));
+        if self.bound.listeners != Bound::of(config).listeners {
+            // Which rules were meant for which of the old sockets cannot be told.
+            gate.rules.clone_from(&old.rules);
+        }
         old.tls.reload(tls_settings)?;
         self.certificates.notify_one();
         self.shared.store(Arc::new(gate));
         self.probe();
-        Ok(self.bound.changes(&Bound::of(config)))
+        let backends = old.backends.clone();
+        self.tasks.spawn(async move { leave(&backends).await });
+        Ok(changes)
     }
 
     /// Waits until the backend was asked once, so that the first client gets the full offer.
     pub async fn backend_known(&self) {
-        let health = self.shared.load().health.clone();
-        health.known().await;
+        let gate = self.shared.load_full();
+        for backend in &gate.backends {
+            backend.health.known().await;
+        }
     }
 
     /// Waits for the sessions to end, `limit` at most; then each is told 421 and
     /// ends. `stop` must have been cancelled.
     pub async fn drain(self, limit: Duration) {
         self.tasks.close();
-        if tokio::time::timeout(limit, self.tasks.wait()).await.is_ok() {
-            return;
+        if tokio::time::timeout(limit, self.tasks.wait()).await.is_err() {
+            tracing::warn!("{} sessions are cut off at the end of the drain", self.tasks.len());
+            self.stop.now.cancel();
+            let _ = tokio::time::timeout(GOODBYE, self.tasks.wait()).await;
         }
-        tracing::warn!("{} sessions are cut off at the end of the drain", self.tasks.len());
-        self.stop.now.cancel();
-        let _ = tokio::time::timeout(GOODBYE, self.tasks.wait()).await;
+        leave(&self.shared.load().backends).await;
     }
 
     fn probe(&self) {
         let token = self.stop.soon.child_token();
         let mut probing = self.probing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         std::mem::replace(&mut *probing, token.clone()).cancel();
-        let gate = self.shared.load_full();
-        self.tasks.spawn(probe::run(Arc::clone(&gate.route), gate.health.clone(), token));
+        for backend in &self.shared.load().backends {
+            self.tasks.spawn(probe::run(Arc::clone(backend), token.clone()));
+        }
     }
 }
 
@@ -302,36 +310,44 @@ pub async fn run(
     Ok(())
 }
 
-fn compose(settings: &Settings, tls: ServerTls, health: HealthBoard) -> Result<Gate, StartError> {
+/// The gate of `settings`; backends that are among `old` keep what is known of them.
+fn compose(settings: &Settings, tls: ServerTls, old: &[Arc<Backend>]) -> Result<Gate, StartError> {
     let mechanisms: Arc<dyn Mechanisms> = match &settings.auth {
         AuthSource::Saslauthd(path) => {
             Arc::new(Saslauthd::new(path.clone(), settings.timeouts.auth))
         }
     };
     let served = mechanisms.offered();
-    let offered: Vec<String> =
-        settings.mechanisms.iter().filter(|name| served.contains(name)).cloned().collect();
-    let rules = |tls| {
-        Arc::new(Rules {
-            hostname: settings.hostname.clone(),
-            mechanisms: offered.clone(),
-            tls,
-            limits: settings.limits.clone(),
-        })
-    };
+    let rules = settings.listeners.iter().map(|it| Arc::new(rules(settings, it, &served)));
+    let backends = settings.backends.iter().map(|backend| {
+        let address = &backend.address;
+        let known = old.iter().find(|old| old.route.settings.address == *address);
+        let health = known.map_or_else(HealthBoard::default, |old| old.health.clone());
+        Ok(Arc::new(Backend::new(Arc::new(route(settings, backend)?), health)))
+    });
     Ok(Gate {
+        rules: rules.collect(),
+        backends: backends.collect::<Result<_, StartError>>()?,
+        desk: Desk::default(),
         settings: settings.clone(),
         tls,
         mechanisms,
-        route: Arc::new(route(settings)?),
-        health,
-        starttls_rules: rules(TlsMode::Starttls),
-        implicit_rules: rules(TlsMode::Implicit),
     })
 }
 
-fn route(settings: &Settings) -> Result<Route, StartError> {
-    let backend = settings.backend.clone();
+fn rules(settings: &Settings, listener: &ListenerSettings, served: &[String]) -> Rules {
+    let ListenerSettings { hostname, banner, mechanisms, kind, .. } = listener;
+    let wanted = mechanisms.as_ref().unwrap_or(&settings.mechanisms);
+    Rules {
+        hostname: hostname.as_ref().unwrap_or(&settings.hostname).clone(),
+        banner: banner.clone().unwrap_or_else(|| "saslgate".to_owned()),
+        mechanisms: wanted.iter().filter(|name| served.contains(name)).cloned().collect(),
+        kind: *kind,
+        limits: settings.limits.clone(),
+    }
+}
+
+fn route(settings: &Settings, backend: &BackendSettings) -> Result<Route, StartError> {
     let tls = match backend.tls {
         BackendTls::None => None,
         BackendTls::Starttls => {
@@ -340,7 +356,7 @@ fn route(settings: &Settings) -> Result<Route, StartError> {
         }
     };
     Ok(Route {
-        settings: backend,
+        settings: backend.clone(),
         tls,
         hostname: settings.hostname.clone(),
         timeouts: settings.timeouts.clone(),
@@ -351,4 +367,11 @@ fn route(settings: &Settings) -> Result<Route, StartError> {
 fn host_of(address: &str) -> &str {
     let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
     host.trim_start_matches('[').trim_end_matches(']')
+}
+
+/// Says goodbye to the backends: connections that wait for a session are closed in order.
+async fn leave(backends: &[Arc<Backend>]) {
+    for backend in backends {
+        backend.pool.close().await;
+    }
 }

@@ -150,6 +150,13 @@ impl Client {
         self.splitter.next(&mut self.input)
     }
 
+    /// The line that [`buffered_line`](Self::buffered_line) would take next,
+    /// without its CRLF; `None` if none is complete.
+    pub(super) fn peek_line(&self) -> Option<&[u8]> {
+        let end = memchr::memchr(b'\n', &self.input)?;
+        self.input[..end].strip_suffix(b"\r")
+    }
+
     /// The next line; flushes before it waits.
     pub(super) async fn line(&mut self, limit: Duration) -> Result<Line, NoLine> {
         if let Some(line) = self.buffered_line() {

@@ -5,6 +5,8 @@
 //! becomes the next event. The driver is the only writer on both connections
 //! and the only reader of clocks.
 
+use std::collections::VecDeque;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,12 +15,13 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::backends::Backend;
 use super::client::{Client, NoLine};
 use super::content::{self, Terms};
-use super::probe::HealthBoard;
+use super::desk::{Desk, Facts, Question, Ruling};
 use super::record::{self, Recorder};
-use super::relay::{Relay, RelayError, Route};
-use super::session::{Asked, ContentOutcome, Event, Next, Notice, Rules, Session, Turn};
+use super::relay::{Relay, RelayError};
+use super::session::{Asked, ContentOutcome, Counsel, Event, Next, Notice, Rules, Session, Turn};
 use super::settings::{Settings, TlsMode};
 use super::trace::Trace;
 use crate::auth::{Conversation, ExchangeContext, Mechanisms, Response, StepResult};
@@ -38,14 +41,19 @@ pub struct Gate {
     pub tls: ServerTls,
     /// Who runs the mechanisms.
     pub mechanisms: Arc<dyn Mechanisms>,
-    /// How to reach the backend.
-    pub route: Arc<Route>,
-    /// What is known of the backend.
-    pub health: HealthBoard,
-    /// The session's rules on a STARTTLS listener.
-    pub starttls_rules: Arc<Rules>,
-    /// The session's rules on an implicit-TLS listener.
-    pub implicit_rules: Arc<Rules>,
+    /// The mail servers; at least one.
+    pub backends: Vec<Arc<Backend>>,
+    /// What policy says.
+    pub desk: Desk,
+    /// The session's rules on each listener, in the order of the settings.
+    pub rules: Vec<Arc<Rules>>,
+}
+
+impl Gate {
+    /// The mail server of a session.
+    fn backend(&self) -> &Arc<Backend> {
+        &self.backends[0]
+    }
 }
 
 /// A connection that was just accepted.
@@ -54,8 +62,8 @@ pub struct Arrival {
     pub stream: TcpStream,
     /// Its far end.
     pub peer: SocketAddr,
-    /// How TLS starts on the listener it came through.
-    pub mode: TlsMode,
+    /// Which listener it came through.
+    pub listener: usize,
     /// Its place among the sessions, or why it has none.
     pub admission: Admission,
 }
@@ -71,8 +79,10 @@ pub struct Stop {
 
 /// Serves one connection to its end. A connection over a limit hears 421.
 pub async fn serve(gate: Arc<Gate>, arrival: Arrival, stop: Stop) {
-    let Arrival { stream, peer, mode, admission } = arrival;
+    let Arrival { stream, peer, listener, admission } = arrival;
     let client = Client::new(stream, peer, &gate.settings);
+    let Some(rules) = gate.rules.get(listener).map(Arc::clone) else { return };
+    let mode = rules.kind.tls();
     let _permit = match admission {
         Admission::Admitted(permit) => permit,
         Admission::TooManySessions => {
@@ -82,7 +92,7 @@ pub async fn serve(gate: Arc<Gate>, arrival: Arrival, stop: Stop) {
             return turn_away(client, mode, Rejection::TooManySessionsFromAddress).await;
         }
     };
-    let Some(connection) = Connection::accept(gate, client, mode, stop).await else { return };
+    let Some(connection) = Connection::accept(gate, client, rules, stop).await else { return };
     connection.run().await;
 }
 
@@ -103,12 +113,26 @@ struct Connection {
     gate: Arc<Gate>,
     client: Client,
     session: Session,
+    /// What the desk goes by.
+    facts: Facts,
     relay: Option<Relay>,
+    /// Why `relay` is gone while replies of it are owed.
+    lost: Option<Reply>,
+    /// Replies that the client waits for, in order.
+    owed: VecDeque<Owed>,
     conversation: Option<(Conversation, String)>,
     recorder: Recorder,
     /// When the session must be over.
     deadline: Instant,
     stop: Stop,
+}
+
+/// A reply that the client waits for, behind others.
+enum Owed {
+    /// The backend's, to this command.
+    Theirs(Asked),
+    /// Ours, which must wait for those before it.
+    Ours(Reply),
 }
 
 /// Who ended a session.
@@ -119,22 +143,28 @@ enum End {
 }
 
 impl Connection {
-    async fn accept(gate: Arc<Gate>, client: Client, mode: TlsMode, stop: Stop) -> Option<Self> {
-        let rules = match mode {
-            TlsMode::Starttls => &gate.starttls_rules,
-            TlsMode::Implicit => &gate.implicit_rules,
-        };
+    async fn accept(
+        gate: Arc<Gate>,
+        client: Client,
+        rules: Arc<Rules>,
+        stop: Stop,
+    ) -> Option<Self> {
+        let (kind, address) = (rules.kind, client.peer.ip().to_canonical());
+        let backend = &gate.backend().route.settings.address;
         let connection = Self {
-            session: Session::new(Arc::clone(rules)),
+            session: Session::new(rules),
+            facts: Facts { address, kind, tls: None },
             relay: None,
+            lost: None,
+            owed: VecDeque::new(),
             conversation: None,
-            recorder: Recorder::new(client.peer, client.local, &gate.route.settings.address),
+            recorder: Recorder::new(client.peer, client.local, backend),
             deadline: Instant::now() + gate.settings.timeouts.session,
             client,
             stop,
             gate,
         };
-        match mode {
+        match kind.tls() {
             TlsMode::Starttls => Some(connection),
             TlsMode::Implicit => connection.encrypt().await,
         }
@@ -142,14 +172,14 @@ impl Connection {
 
     async fn run(mut self) {
         // Only the first clients of a gate wait here: for the offer to be complete.
-        let _ = timeout(FIRST_PROBE, self.gate.health.known()).await;
+        let _ = timeout(FIRST_PROBE, self.gate.backend().health.known()).await;
         let mut event = Event::Connected;
         let end = loop {
-            let offer = self.gate.health.offered(self.gate.settings.limits.message_bytes);
-            let turn = self.guard(event, &offer);
+            let is_theirs = matches!(event, Event::Replied(_) | Event::RelayFailed(_));
+            let mut turn = self.guard(event);
             self.recorder.turn(&turn, &self.session);
-            if let Some(reply) = &turn.reply
-                && self.client.reply(reply).await.is_err()
+            if let Some(reply) = turn.reply.take()
+                && self.answer(reply, is_theirs).await.is_err()
             {
                 break End::ByClient;
             }
@@ -173,8 +203,9 @@ impl Connection {
 
     /// Lets the session decide; but STARTTLS with input behind it is never
     /// answered with 220, whatever stands there (RFC 3207 §6, CVE-2011-0411).
-    fn guard(&mut self, event: Event, offer: &Capabilities) -> Turn {
-        let turn = self.session.handle(event, offer);
+    fn guard(&mut self, event: Event) -> Turn {
+        let surroundings = Surroundings { gate: &self.gate, facts: &self.facts };
+        let turn = self.session.handle(event, &surroundings);
         if matches!(turn.next, Next::StartTls) && self.client.has_buffered_input() {
             let text = "nothing may follow STARTTLS before the handshake, closing connection";
             return Turn {
@@ -187,6 +218,21 @@ impl Connection {
         turn
     }
 
+    /// Queues a reply for the client, in its turn: what the backend owes comes
+    /// first, and what waited for a reply of the backend follows it.
+    async fn answer(&mut self, reply: Reply, is_theirs: bool) -> io::Result<()> {
+        if !is_theirs && !self.owed.is_empty() {
+            self.owed.push_back(Owed::Ours(reply));
+            return Ok(());
+        }
+        self.client.reply(&reply).await?;
+        while let Some(Owed::Ours(reply)) = self.owed.front() {
+            self.client.reply(reply).await?;
+            self.owed.pop_front();
+        }
+        Ok(())
+    }
+
     /// What is cut off here leaves no message at the backend: a relay in use
     /// goes with the work that used it.
     async fn perform_unless_stopped(&mut self, next: Next) -> Option<Event> {
@@ -197,7 +243,7 @@ impl Connection {
     /// Does the next thing; `None` ends the session.
     async fn perform(&mut self, next: Next) -> Option<Event> {
         match next {
-            Next::Read => self.read().await,
+            Next::Read => self.go_on().await,
             Next::Authenticate { mechanism, initial } => {
                 Some(self.authenticate(mechanism, initial).await)
             }
@@ -207,11 +253,28 @@ impl Connection {
                 self.read().await
             }
             Next::OpenRelay => Some(self.open_relay().await),
-            Next::Ask { line, command } => Some(self.ask(&line, command).await),
+            Next::Ask { line, command } => {
+                if let Some(relay) = &mut self.relay {
+                    relay.queue(&line);
+                }
+                self.owed.push_back(Owed::Theirs(command));
+                self.go_on().await
+            }
             Next::StreamContent => self.stream_content().await,
             // `run` does STARTTLS itself: it replaces the connection.
             Next::StartTls | Next::Close => None,
         }
+    }
+
+    /// Brings the next line, or the next reply of the backend where that comes first.
+    async fn go_on(&mut self) -> Option<Event> {
+        let Some(Owed::Theirs(command)) = self.owed.front() else { return self.read().await };
+        let command = *command;
+        let takes_ahead = |line| self.session.takes_ahead(line);
+        if self.relay.is_some() && self.client.peek_line().is_some_and(takes_ahead) {
+            return self.client.buffered_line().map(Event::Line);
+        }
+        Some(self.hear(command).await)
     }
 
     async fn read(&mut self) -> Option<Event> {
@@ -223,9 +286,12 @@ impl Connection {
             return Some(Event::Line(line));
         }
         self.client.flush().await.ok()?;
+        let is_idle = !self.session.is_in_transaction();
+        if is_idle {
+            self.let_go();
+        }
         let limit = self.gate.settings.timeouts.command;
         let left = self.deadline.saturating_duration_since(Instant::now()).min(limit);
-        let is_idle = !self.session.is_in_transaction();
         tokio::select! {
             line = self.client.line(left) => match line {
                 Ok(line) => Some(Event::Line(line)),
@@ -243,7 +309,7 @@ impl Connection {
 
     /// A handshake, which a stop of the service does not wait for.
     async fn encrypt(self) -> Option<Self> {
-        let Self { client, gate, stop, mut recorder, .. } = self;
+        let Self { client, gate, stop, mut recorder, mut facts, .. } = self;
         let peer = client.peer;
         let limit = gate.settings.timeouts.handshake;
         let handshake = timeout(limit, client.encrypt(&gate.tls));
@@ -252,7 +318,8 @@ impl Connection {
                 if let Some(tls) = &client.tls {
                     recorder.encrypted(tls);
                 }
-                return Some(Self { client, gate, stop, recorder, ..self });
+                facts.tls.clone_from(&client.tls);
+                return Some(Self { client, gate, stop, recorder, facts, ..self });
             }
             Some(Ok(Err(error))) => error.to_string(),
             Some(Err(_)) => "the client took too long".to_owned(),
@@ -317,14 +384,22 @@ impl Connection {
             self.relay = Some(relay);
             return Event::RelayReady(capabilities);
         }
-        let Some(user) = self.session.user() else {
+        let Some(permit) = self.session.permit() else {
             return Event::RelayFailed(Reply::new(530, "5.7.0", "Authentication required"));
         };
-        let route = Arc::clone(&self.gate.route);
-        match self.client.meanwhile(Relay::open(Arc::clone(&route), user)).await {
+        let backend = Arc::clone(self.gate.backend());
+        while let Some(mut relay) = backend.pool.take(&permit) {
+            if self.client.meanwhile(relay.clean()).await.is_ok() {
+                let capabilities = relay.capabilities().clone();
+                self.relay = Some(relay);
+                return Event::RelayReady(capabilities);
+            }
+        }
+        let (route, health) = (Arc::clone(&backend.route), &backend.health);
+        match self.client.meanwhile(Relay::open(Arc::clone(&route), permit)).await {
             Ok(relay) => {
                 let capabilities = relay.capabilities().clone();
-                self.gate.health.is_up(&route.settings.address, &capabilities);
+                health.is_up(&route.settings.address, &capabilities);
                 if let Some(tls) = relay.tls() {
                     self.recorder.backend_encrypted(tls);
                 }
@@ -333,23 +408,45 @@ impl Connection {
             }
             Err(error) => {
                 if matches!(error, RelayError::Connect { .. }) {
-                    self.gate.health.is_down(&route.settings.address, &error.to_string());
+                    health.is_down(&route.settings.address, &error.to_string());
                 }
                 self.relay_failed(&error)
             }
         }
     }
 
-    async fn ask(&mut self, line: &[u8], command: Asked) -> Event {
+    /// A session that waits for its client needs no connection to the backend.
+    fn let_go(&mut self) {
+        let pool = &self.gate.backend().pool;
+        if !pool.is_on() {
+            return;
+        }
+        if let Some(relay) = self.relay.take()
+            && let Err(relay) = pool.put(relay)
+        {
+            tokio::spawn(relay.quit());
+        }
+    }
+
+    /// The backend's reply to `command`, the first that it owes one.
+    async fn hear(&mut self, command: Asked) -> Event {
+        self.owed.pop_front();
+        if let Some(reply) = &self.lost {
+            let event = Event::RelayFailed(reply.clone());
+            if !self.owed.iter().any(|owed| matches!(owed, Owed::Theirs(_))) {
+                self.lost = None;
+            }
+            return event;
+        }
         let timeouts = &self.gate.settings.timeouts;
         let limit = match command {
-            Asked::Mail | Asked::Rcpt => timeouts.reply,
+            Asked::Mail | Asked::Rcpt | Asked::Nothing => timeouts.reply,
             Asked::Data => timeouts.data_init,
         };
         let Some(mut relay) = self.relay.take() else {
             return self.relay_failed(&RelayError::Lost { what: "a command" });
         };
-        match self.client.meanwhile(relay.command(line, limit)).await {
+        match self.client.meanwhile(relay.answer(limit)).await {
             Ok(reply) if is_fitting(command, &reply) => {
                 self.relay = Some(relay);
                 Event::Replied(reply)
@@ -365,7 +462,10 @@ impl Connection {
     fn relay_failed(&mut self, error: &RelayError) -> Event {
         self.relay = None;
         self.recorder.backend_trouble(error);
-        Event::RelayFailed(error.reply())
+        let reply = error.reply();
+        let owes_more = self.owed.iter().any(|owed| matches!(owed, Owed::Theirs(_)));
+        self.lost = owes_more.then(|| reply.clone());
+        Event::RelayFailed(reply)
     }
 
     async fn stream_content(&mut self) -> Option<Event> {
@@ -379,7 +479,8 @@ impl Connection {
         let trace = Trace {
             client_name: self.session.client_name().unwrap_or("unknown"),
             peer: self.client.peer,
-            hostname: &self.gate.settings.hostname,
+            hostname: self.session.hostname(),
+            is_authenticated: self.session.user().is_some(),
             tls: self.client.tls.as_ref(),
             is_smtputf8: self.session.is_smtputf8(),
             id: self.recorder.message_id(),
@@ -406,6 +507,9 @@ impl Connection {
             End::ByUs => "closed",
             End::ByClient => "client gone",
         });
+        if self.owed.is_empty() {
+            self.let_go();
+        }
         let Self { client, relay, .. } = self;
         // The backend hears QUIT while the client's connection is closed in order.
         let goodbye = async {
@@ -417,11 +521,27 @@ impl Connection {
     }
 }
 
+/// What a session may ask about.
+struct Surroundings<'a> {
+    gate: &'a Gate,
+    facts: &'a Facts,
+}
+
+impl Counsel for Surroundings<'_> {
+    fn offer(&self) -> Arc<Capabilities> {
+        self.gate.backend().health.offered(self.gate.settings.limits.message_bytes)
+    }
+
+    fn rule(&self, question: &Question<'_>) -> Ruling {
+        self.gate.desk.rule(question, self.facts)
+    }
+}
+
 /// RFC 5321 §4.3.2. A 530 to MAIL is about the gate, not about its client, who did log in.
 fn is_fitting(command: Asked, reply: &Reply) -> bool {
     match (command, reply.code) {
         (_, 530) => false,
-        (Asked::Data, 354) | (_, 400..=599) => true,
+        (Asked::Data, 354) | (_, 400..=599) | (Asked::Nothing, _) => true,
         (Asked::Mail | Asked::Rcpt, 250..=259) => true,
         _ => false,
     }

@@ -6,14 +6,20 @@
 //! | [`driver`] | performs: one client's connection, all of its I/O |
 //! | `client` | the client's side of the wire: lines in, replies out |
 //! | `content` | a message's content on its way from client to backend |
-//! | [`relay`] | one connection to the backend; opening one needs `&Authenticated` |
+//! | [`desk`] | what policy says of a client, a sender, a recipient |
+//! | [`relay`] | one connection to the backend; opening one needs a `Permit` |
+//! | [`backends`] | the mail servers behind the gate, each with its route, health and pool |
+//! | [`pool`] | connections to the backend that wait for the next session |
 //! | [`probe`] | what the backend can do, asked at start and at intervals |
 //! | `trace` | the `Received:` header |
 //! | `record` | log lines, each outcome once |
 //!
 //! Layer 4: knows auth, tls, listen, wire and ops; no backend and no config.
 
+pub mod backends;
+pub mod desk;
 pub mod driver;
+pub mod pool;
 pub mod probe;
 pub mod relay;
 pub mod session;
@@ -26,6 +32,6 @@ mod stream;
 mod trace;
 
 pub use settings::{
-    AuthSource, BackendSettings, BackendTls, BareNewlines, Limits, ListenerSettings, Settings,
-    Timeouts, TlsMode,
+    AuthSource, BackendSettings, BackendTls, BareNewlines, Limits, ListenerKind, ListenerSettings,
+    PoolSettings, Settings, Timeouts, TlsMode,
 };

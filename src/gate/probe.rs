@@ -9,7 +9,8 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::relay::{Relay, Route};
+use super::backends::Backend;
+use super::relay::Relay;
 use crate::ops::event::gate as event;
 use crate::wire::smtp::ehlo::Capabilities;
 
@@ -49,8 +50,8 @@ impl HealthBoard {
     /// What gate and backend can do between them, as far as is known, with
     /// messages of at most `limit_bytes`.
     #[must_use]
-    pub fn offered(&self, limit_bytes: u64) -> Capabilities {
-        self.0.borrow().capabilities.offered(limit_bytes)
+    pub fn offered(&self, limit_bytes: u64) -> Arc<Capabilities> {
+        Arc::new(self.0.borrow().capabilities.offered(limit_bytes))
     }
 
     /// Waits until the backend was asked once.
@@ -86,14 +87,16 @@ impl HealthBoard {
     }
 }
 
-/// Probes until `stop`.
-pub async fn run(route: Arc<Route>, board: HealthBoard, stop: CancellationToken) {
+/// Probes until `stop`, and closes kept connections that nobody needs.
+pub async fn run(backend: Arc<Backend>, stop: CancellationToken) {
+    let Backend { route, health: board, pool } = &*backend;
     loop {
-        match stop.run_until_cancelled(Relay::probe(Arc::clone(&route))).await {
+        match stop.run_until_cancelled(Relay::probe(Arc::clone(route))).await {
             None => return,
             Some(Ok(capabilities)) => board.is_up(&route.settings.address, &capabilities),
             Some(Err(error)) => board.is_down(&route.settings.address, &error.to_string()),
         }
+        pool.sweep().await;
         let pause = tokio::time::sleep(route.settings.probe_interval);
         if stop.run_until_cancelled(pause).await.is_none() {
             return;

@@ -112,7 +112,7 @@ impl Recorder {
             recipients: &recipients,
             refused: ended.refused_recipients,
             size: self.content_bytes,
-            protocol: protocol(ended.is_smtputf8),
+            protocol: protocol(ended.is_smtputf8, self.tls.is_some(), session.user().is_some()),
             tls: self.tls.as_ref().map(facts_of),
             backend: &self.backend,
             reply: &reply,
@@ -219,5 +219,6 @@ fn rejection(notice: Notice) -> event::Rejection {
         Notice::Bdat => event::Rejection::BdatNotOffered,
         Notice::Injection => event::Rejection::DataBehindStarttls,
         Notice::Idle => event::Rejection::Timeout,
+        Notice::Unwelcome => event::Rejection::Unwelcome,
     }
 }

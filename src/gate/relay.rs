@@ -1,9 +1,11 @@
-//! One connection to the backend MTA: opened for an authenticated user, spoken to in lock-step.
+//! One connection to the backend MTA: opened with a permit, and used by one session at a time.
 //!
 //! What sendmail needs (facts a front must know): nothing is sent behind EHLO
 //! or DATA before its reply, EHLO is said once (twice with STARTTLS), VERB and
 //! friends are never sent, replies outside 200 to 599 are a protocol error,
-//! TCP_NODELAY is on. RSET makes a used connection clean again.
+//! TCP_NODELAY is on. RSET makes a used connection clean again. MAIL, RCPT and
+//! DATA may be queued and go out in one write (RFC 2920); their replies are
+//! read one by one.
 //!
 //! Errors are about the backend and are always 4xx for the client.
 
@@ -17,9 +19,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
-use super::settings::{BackendSettings, BackendTls, Timeouts};
+use super::session::Permit;
+use super::settings::{BackendSettings, BackendTls, PoolSettings, Timeouts};
 use super::stream::Stream;
-use crate::auth::Authenticated;
 use crate::tls::{ClientStream, ClientTls, Negotiated, negotiated_client};
 use crate::wire::smtp::ehlo::Capabilities;
 use crate::wire::smtp::reply::{Reply, ReplyParser};
@@ -98,6 +100,10 @@ impl RelayError {
 pub struct Relay {
     pub(super) stream: Stream<ClientStream<TcpStream>>,
     input: Vec<u8>,
+    /// Queued and not yet sent.
+    output: Vec<u8>,
+    /// Commands sent whose replies have not been read.
+    awaited: usize,
     parser: ReplyParser,
     route: Arc<Route>,
     capabilities: Capabilities,
@@ -105,6 +111,9 @@ pub struct Relay {
     /// MAIL was sent and no message completed since: RSET comes first.
     is_dirty: bool,
     used: Instant,
+    opened: Instant,
+    /// Messages it has carried.
+    messages: u32,
 }
 
 /// Room for most replies in one read.
@@ -114,12 +123,11 @@ const REPLY_BYTES: usize = 512;
 const FRESH: Duration = Duration::from_secs(2);
 
 impl Relay {
-    /// Connects, greets and, if the settings say so, encrypts. Asks for the
-    /// proof that somebody is logged in: nobody else has business at the backend.
+    /// Connects, greets and, if the settings say so, encrypts.
     ///
     /// # Errors
     /// [`RelayError`]; nothing was sent that could be a message.
-    pub async fn open(route: Arc<Route>, _user: &Authenticated) -> Result<Self, RelayError> {
+    pub async fn open(route: Arc<Route>, _permit: Permit) -> Result<Self, RelayError> {
         Self::dial(route).await
     }
 
@@ -152,12 +160,16 @@ impl Relay {
         let mut relay = Self {
             stream: Stream::Plain(stream),
             input: Vec::with_capacity(REPLY_BYTES),
+            output: Vec::new(),
+            awaited: 0,
             parser: ReplyParser::new(),
             route,
             capabilities: Capabilities::default(),
             tls: None,
             is_dirty: false,
             used: Instant::now(),
+            opened: Instant::now(),
+            messages: 0,
         };
         let greeting = relay.read_reply("greet").await?;
         if greeting.code != 220 {
@@ -244,6 +256,48 @@ impl Relay {
         Ok(())
     }
 
+    /// True if the next session may use it: nothing is outstanding, and it is
+    /// neither too old nor used too often.
+    pub(super) fn may_be_kept(&self, settings: &PoolSettings) -> bool {
+        self.output.is_empty()
+            && self.awaited == 0
+            && self.input.is_empty()
+            && self.messages < settings.messages
+            && self.opened.elapsed() < settings.age
+    }
+
+    /// Puts a command line behind what is to be sent; [`answer`](Self::answer) sends it.
+    pub fn queue(&mut self, line: &[u8]) {
+        self.is_dirty = true;
+        self.output.extend_from_slice(line);
+    }
+
+    /// Sends what is queued, and reads the reply to the first command that has
+    /// none. A 421 is an error: the backend is leaving.
+    ///
+    /// # Errors
+    /// [`RelayError`]: the connection is of no use any more.
+    pub async fn answer(&mut self, limit: Duration) -> Result<Reply, RelayError> {
+        let late = RelayError::Timeout { what: "answer", limit };
+        let reply = timeout(limit, self.send_and_read()).await.unwrap_or(Err(late))?;
+        self.used = Instant::now();
+        if reply.code == 421 { Err(refused(reply)) } else { Ok(reply) }
+    }
+
+    async fn send_and_read(&mut self) -> Result<Reply, RelayError> {
+        if !self.output.is_empty() {
+            if self.awaited == 0 {
+                self.hear_first("answer").await?;
+            }
+            self.awaited += memchr::memchr_iter(b'\n', &self.output).count();
+            // A backend that closed may have said why: its last words outrank the broken pipe.
+            let _ = write_all(&mut self.stream, &self.output).await;
+            self.output.clear();
+        }
+        self.awaited = self.awaited.saturating_sub(1);
+        self.read_reply("answer").await
+    }
+
     /// Sends one command line and reads its reply. A 421 is an error: the backend is leaving.
     ///
     /// # Errors
@@ -266,6 +320,7 @@ impl Relay {
         let reply = timeout(limit, wait).await.unwrap_or(Err(late))?;
         self.is_dirty = false;
         self.used = Instant::now();
+        self.messages += 1;
         if reply.code == 421 { Err(refused(reply)) } else { Ok(reply) }
     }
 
@@ -310,23 +365,24 @@ impl Relay {
     }
 
     async fn exchange(&mut self, line: &[u8], what: &'static str) -> Result<Reply, RelayError> {
-        // Input nobody asked for would be taken for the reply to this command.
-        self.glance().await;
-        if !self.input.is_empty() {
-            let early = self.read_reply(what).await?;
-            return Err(if early.code == 421 {
-                refused(early)
-            } else {
-                RelayError::Protocol("it spoke out of turn".to_owned())
-            });
-        }
-        let sent = async {
-            self.stream.write_all(line).await?;
-            self.stream.flush().await
-        };
+        self.hear_first(what).await?;
         // A backend that closed may have said why: its last words outrank the broken pipe.
-        let _ = sent.await;
+        let _ = write_all(&mut self.stream, line).await;
         self.read_reply(what).await
+    }
+
+    /// Input nobody asked for would be taken for the reply to the next command.
+    async fn hear_first(&mut self, what: &'static str) -> Result<(), RelayError> {
+        self.glance().await;
+        if self.input.is_empty() {
+            return Ok(());
+        }
+        let early = self.read_reply(what).await?;
+        Err(if early.code == 421 {
+            refused(early)
+        } else {
+            RelayError::Protocol("it spoke out of turn".to_owned())
+        })
     }
 
     /// What the backend says without being asked, or that it left; `None` if it is quiet.
@@ -391,6 +447,11 @@ enum Glance {
     Present,
     /// It has closed or reset the connection.
     Left,
+}
+
+async fn write_all(stream: &mut Stream<ClientStream<TcpStream>>, bytes: &[u8]) -> io::Result<()> {
+    stream.write_all(bytes).await?;
+    stream.flush().await
 }
 
 fn refused(reply: Reply) -> RelayError {

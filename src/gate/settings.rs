@@ -11,8 +11,8 @@ pub struct Settings {
     pub hostname: String,
     /// At least one.
     pub listeners: Vec<ListenerSettings>,
-    /// Where authenticated sessions are forwarded.
-    pub backend: BackendSettings,
+    /// Where mail goes; at least one.
+    pub backends: Vec<BackendSettings>,
     /// Who checks passwords.
     pub auth: AuthSource,
     /// Mechanisms offered, of those the source can serve; upper case.
@@ -30,8 +30,37 @@ pub struct Settings {
 pub struct ListenerSettings {
     /// Address and port.
     pub address: SocketAddr,
+    /// What it is for.
+    pub kind: ListenerKind,
+    /// Its own name, where it is not [`Settings::hostname`].
+    pub hostname: Option<String>,
+    /// What stands behind the name in its greeting, where it is not the usual.
+    pub banner: Option<String>,
+    /// Its own mechanisms, where they are not [`Settings::mechanisms`].
+    pub mechanisms: Option<Vec<String>>,
+}
+
+/// What a listener is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListenerKind {
+    /// Mail from users: STARTTLS, then AUTH, both required (587; RFC 6409).
+    Submission,
+    /// The same, inside TLS from the first byte (465; RFC 8314).
+    Submissions,
+    /// Mail from other servers: anybody may deliver to local domains, and
+    /// relaying needs AUTH or a rule (25; RFC 5321).
+    Mta,
+}
+
+impl ListenerKind {
     /// How TLS starts.
-    pub tls: TlsMode,
+    #[must_use]
+    pub fn tls(self) -> TlsMode {
+        match self {
+            Self::Submission | Self::Mta => TlsMode::Starttls,
+            Self::Submissions => TlsMode::Implicit,
+        }
+    }
 }
 
 /// How TLS starts on a listener.
@@ -46,6 +75,8 @@ pub enum TlsMode {
 /// The MTA behind the gate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BackendSettings {
+    /// What logs call it; its address unless set.
+    pub name: String,
     /// `host:port`, `address:port` or `[v6]:port`.
     pub address: String,
     /// Whether and how the connection is encrypted.
@@ -56,6 +87,21 @@ pub struct BackendSettings {
     pub server_name: Option<String>,
     /// Time between health probes.
     pub probe_interval: Duration,
+    /// Which connections to it are kept between sessions.
+    pub pool: PoolSettings,
+}
+
+/// Which connections to a backend outlive the session that opened them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PoolSettings {
+    /// Most that wait for a session; 0 keeps none.
+    pub idle: usize,
+    /// For how long one waits before it is closed.
+    pub idle_time: Duration,
+    /// Messages that one carries at most.
+    pub messages: u32,
+    /// Age at which one is closed when it comes free.
+    pub age: Duration,
 }
 
 /// Encryption towards the backend.

@@ -16,6 +16,8 @@ pub(super) struct Trace<'a> {
     pub(super) peer: SocketAddr,
     /// Our own name.
     pub(super) hostname: &'a str,
+    /// Its user has logged in.
+    pub(super) is_authenticated: bool,
     pub(super) tls: Option<&'a Negotiated>,
     /// The message was declared SMTPUTF8.
     pub(super) is_smtputf8: bool,
@@ -31,12 +33,12 @@ impl Trace<'_> {
     /// The header field with its CRLF, ready to stand before the content.
     pub(super) fn header(&self) -> Vec<u8> {
         let mut text = format!("Received: from {} ({})", self.client_name, literal(self.peer));
-        let protocol = protocol(self.is_smtputf8);
-        let _ = write!(
-            text,
-            "\r\n\t(authenticated bits=0)\r\n\tby {} (saslgate) with {protocol} id {}",
-            self.hostname, self.id
-        );
+        let protocol = protocol(self.is_smtputf8, self.tls.is_some(), self.is_authenticated);
+        if self.is_authenticated {
+            text.push_str("\r\n\t(authenticated bits=0)");
+        }
+        let (hostname, id) = (self.hostname, self.id);
+        let _ = write!(text, "\r\n\tby {hostname} (saslgate) with {protocol} id {id}");
         if let Some(tls) = self.tls {
             let _ = write!(
                 text,
@@ -52,10 +54,18 @@ impl Trace<'_> {
     }
 }
 
-/// The protocol of a message (RFC 3848, RFC 6531 §4.3): S for TLS and A for
-/// AUTH, without which nobody gets as far as a message here.
-pub(super) fn protocol(is_smtputf8: bool) -> &'static str {
-    if is_smtputf8 { "UTF8SMTPSA" } else { "ESMTPSA" }
+/// The protocol of a message (RFC 3848, RFC 6531 §4.3): S for TLS and A for AUTH.
+pub(super) fn protocol(is_smtputf8: bool, has_tls: bool, is_authenticated: bool) -> &'static str {
+    match (is_smtputf8, has_tls, is_authenticated) {
+        (false, false, false) => "ESMTP",
+        (false, false, true) => "ESMTPA",
+        (false, true, false) => "ESMTPS",
+        (false, true, true) => "ESMTPSA",
+        (true, false, false) => "UTF8SMTP",
+        (true, false, true) => "UTF8SMTPA",
+        (true, true, false) => "UTF8SMTPS",
+        (true, true, true) => "UTF8SMTPSA",
+    }
 }
 
 /// An address literal (RFC 5321 §4.1.3).
@@ -84,6 +94,7 @@ mod tests {
             client_name: "laptop.test",
             peer: "192.0.2.7:50000".parse().unwrap(),
             hostname: "gate.test",
+            is_authenticated: true,
             tls: Some(&tls),
             is_smtputf8: false,
             id: "k3f9.1",
@@ -102,7 +113,7 @@ mod tests {
 
     #[test]
     fn names_the_protocol_of_an_internationalised_message() {
-        assert_eq!(protocol(true), "UTF8SMTPSA");
+        assert_eq!(protocol(true, true, true), "UTF8SMTPSA");
     }
 
     #[test]

@@ -143,13 +143,15 @@ fn config(dir: &Path, backend: SocketAddr, options: &Options) -> String {
     // Probes at intervals would come between; tests that want them set their own.
     let interval =
         if backend_lines.contains("probe_interval") { "" } else { "probe_interval = \"1h\"" };
+    // So would connections that outlive their session.
+    let pool = if backend_lines.contains("pool_idle") { "" } else { "pool_idle = 0" };
     format!(
         "[log]\nlevel = \"debug\"\n\
          [tls]\ncertificate = \"{dir}/cert.pem\"\nkey = \"{dir}/key.pem\"\n\
          [gate]\nhostname = \"gate.test\"\nauth = \"saslauthd:{auth}\"\n{gate}\n\
-         [[gate.listener]]\naddress = \"127.0.0.1:0\"\ntls = \"starttls\"\n\
-         [[gate.listener]]\naddress = \"127.0.0.1:0\"\ntls = \"implicit\"\n\
-         [[gate.backend]]\naddress = \"{backend}\"\n{interval}\n{backend_lines}\n{sections}\n"
+         [[gate.listener]]\naddress = \"127.0.0.1:0\"\nkind = \"submission\"\n\
+         [[gate.listener]]\naddress = \"127.0.0.1:0\"\nkind = \"submissions\"\n\
+         [[gate.backend]]\naddress = \"{backend}\"\n{interval}\n{pool}\n{backend_lines}\n{sections}\n"
     )
 }
 

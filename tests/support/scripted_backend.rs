@@ -16,6 +16,9 @@ use super::process::{PATIENCE, wait_until};
 pub(crate) struct Link {
     stream: TcpStream,
     input: Vec<u8>,
+    /// Of the open transaction.
+    has_sender: bool,
+    recipients: usize,
     seen: Arc<Mutex<Seen>>,
 }
 
@@ -137,7 +140,7 @@ impl Link {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
-        Self { stream, input: Vec::new(), seen }
+        Self { stream, input: Vec::new(), has_sender: false, recipients: 0, seen }
     }
 
     /// Says something; a gate that is gone hears nothing.
@@ -231,6 +234,21 @@ impl Link {
         &self.stream
     }
 
+    /// True if the open transaction has a recipient; it is over with this.
+    pub(crate) fn takes_content(&mut self) -> bool {
+        let has_recipients = self.recipients > 0;
+        if has_recipients {
+            self.begin_anew();
+        }
+        has_recipients
+    }
+
+    /// No transaction is open.
+    fn begin_anew(&mut self) {
+        self.has_sender = false;
+        self.recipients = 0;
+    }
+
     /// Notes if the gate sent something although it owes us patience.
     pub(crate) fn check_silence(&mut self, after: &str) {
         self.stream.set_read_timeout(Some(Duration::from_millis(5))).unwrap();
@@ -269,6 +287,8 @@ impl Link {
                 self.check_silence("EHLO");
                 self.say(EHLO)
             }
+            "RCPT" if !self.has_sender => self.say(b"503 5.5.1 Need MAIL before RCPT\r\n"),
+            "DATA" if !self.takes_content() => self.say(b"503 5.5.1 Need RCPT (recipient)\r\n"),
             "DATA" => {
                 self.check_silence("DATA");
                 self.say(b"354 End data with <CR><LF>.<CR><LF>\r\n");
@@ -278,7 +298,10 @@ impl Link {
                     false => b"250 2.0.0 q1 Message accepted for delivery\r\n",
                 })
             }
-            "RSET" => self.say(b"250 2.0.0 Reset state\r\n"),
+            "RSET" => {
+                self.begin_anew();
+                self.say(b"250 2.0.0 Reset state\r\n")
+            }
             "QUIT" => {
                 self.say(b"221 2.0.0 mx.test closing connection\r\n");
                 false
@@ -289,8 +312,14 @@ impl Link {
                 self.say(b"421 4.3.2 Going down\r\n");
                 false
             }
-            "MAIL" => self.say(b"250 2.1.0 Sender ok\r\n"),
-            "RCPT" => self.say(b"250 2.1.5 Recipient ok\r\n"),
+            "MAIL" => {
+                self.has_sender = true;
+                self.say(b"250 2.1.0 Sender ok\r\n")
+            }
+            "RCPT" => {
+                self.recipients += 1;
+                self.say(b"250 2.1.5 Recipient ok\r\n")
+            }
             _ => {
                 self.violate(format!("sent {line:?}"));
                 self.say(b"500 5.5.1 Command unrecognized\r\n")

@@ -129,11 +129,11 @@ impl Plan<'_> {
              \n\
              [[gate.listener]]\n\
              address = {starttls}\n\
-             tls = \"starttls\"\n\
+             kind = \"submission\"\n\
              \n\
              [[gate.listener]]\n\
              address = {implicit}\n\
-             tls = \"implicit\"\n\
+             kind = \"submissions\"\n\
              \n\
              [[gate.backend]]\n\
              address = {backend}\n\
@@ -189,11 +189,11 @@ mod tests {
         assert_eq!(config.store.path, place.path("users.db"));
         assert_eq!(config.auth.default_realm, "localhost");
         assert_eq!(config.gate.listeners.len(), 2);
-        assert_eq!(config.gate.backend.tls, BackendTls::None);
+        assert_eq!(config.gate.backends[0].tls, BackendTls::None);
 
         let file = plan(&place, &pair, "mx.example.org:587").write().unwrap();
         let config = config::load(&file, "host.test").unwrap_or_else(|all| panic!("{all}"));
-        assert_eq!(config.gate.backend.tls, BackendTls::Starttls);
+        assert_eq!(config.gate.backends[0].tls, BackendTls::Starttls);
     }
 
     #[test]

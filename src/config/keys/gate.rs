@@ -7,8 +7,13 @@ use super::bounds::LONGEST;
 use super::limits;
 use super::{Choice, Form, Key, Kind, Repeated, Section};
 use crate::config::Config;
-use crate::config::forms::{self, account, address, auth_source, host_name, listen, optional_path};
-use crate::gate::{AuthSource, BackendTls, BareNewlines, ListenerSettings, TlsMode};
+use crate::config::forms::{
+    self, account, address, auth_source, backend_name, banner, host_name, listen, optional_path,
+};
+use crate::gate::{
+    AuthSource, BackendSettings, BackendTls, BareNewlines, ListenerKind, ListenerSettings,
+    PoolSettings,
+};
 
 pub(super) const SECTION: Section = Section {
     name: "gate",
@@ -122,10 +127,10 @@ pub(super) const LISTENER: Section = Section {
         clear: |config| config.gate.listeners.clear(),
         begin: |config| config.gate.listeners.push(BLANK_LISTENER),
         defaults: &[
-            "address = \"0.0.0.0:587\"\ntls = \"starttls\"",
-            "address = \"[::]:587\"\ntls = \"starttls\"",
-            "address = \"0.0.0.0:465\"\ntls = \"implicit\"",
-            "address = \"[::]:465\"\ntls = \"implicit\"",
+            "address = \"0.0.0.0:587\"\nkind = \"submission\"",
+            "address = \"[::]:587\"\nkind = \"submission\"",
+            "address = \"0.0.0.0:465\"\nkind = \"submissions\"",
+            "address = \"[::]:465\"\nkind = \"submissions\"",
         ],
     }),
     text: "A socket that the gate listens on; repeat the section for each. Without any, the gate \
@@ -144,37 +149,86 @@ pub(super) const LISTENER: Section = Section {
                    address. Port 0 lets the kernel choose a port, which the log then names.",
         },
         Key {
-            name: "tls",
+            name: "kind",
             kind: Kind::Choice(&[
                 Choice {
-                    name: "starttls",
-                    set: |config| last_listener(config, |it| it.tls = TlsMode::Starttls),
+                    name: "submission",
+                    set: |config| last_listener(config, |it| it.kind = ListenerKind::Submission),
                 },
                 Choice {
-                    name: "implicit",
-                    set: |config| last_listener(config, |it| it.tls = TlsMode::Implicit),
+                    name: "submissions",
+                    set: |config| last_listener(config, |it| it.kind = ListenerKind::Submissions),
+                },
+                Choice {
+                    name: "mta",
+                    set: |config| last_listener(config, |it| it.kind = ListenerKind::Mta),
                 },
             ]),
             default: None,
-            text: "How TLS starts: \"starttls\" begins in clear and offers STARTTLS (port 587), \
-                   \"implicit\" speaks TLS from the first byte (port 465). AUTH is offered after \
-                   TLS only in both.",
+            text: "What it is for. \"submission\" (port 587) begins in clear, and takes mail after \
+                   STARTTLS and AUTH only. \"submissions\" (port 465) speaks TLS from the first \
+                   byte, and takes mail after AUTH only. \"mta\" (port 25) takes mail for the local \
+                   domains from anybody, and mail for others from users who have logged in.",
+        },
+        Key {
+            name: "hostname",
+            kind: Kind::Text {
+                form: forms::HOSTNAME,
+                set: |config, text| {
+                    host_name(text).map(|name| last_listener(config, |it| it.hostname = name))
+                },
+            },
+            default: Some("\"\""),
+            text: "Its name in the greeting, in EHLO replies and in Received lines. Empty: \
+                   gate.hostname.",
+        },
+        Key {
+            name: "banner",
+            kind: Kind::Text {
+                form: forms::BANNER,
+                set: |config, text| {
+                    banner(text).map(|text| last_listener(config, |it| it.banner = text))
+                },
+            },
+            default: Some("\"\""),
+            text: "What its greeting says behind \"220 hostname ESMTP\". Empty: \"saslgate\".",
+        },
+        Key {
+            name: "mechanisms",
+            kind: Kind::List {
+                least: 0,
+                expected: "\"PLAIN\" and \"LOGIN\"",
+                words: &["PLAIN", "LOGIN"],
+                check: |_| Ok(()),
+                set: |config, names| {
+                    let names = (!names.is_empty()).then_some(names);
+                    last_listener(config, |it| it.mechanisms = names);
+                },
+            },
+            default: Some("[]"),
+            text: "Mechanisms it offers, where they are others than gate.mechanisms. Empty: those.",
         },
     ],
 };
 
 pub(super) const BACKEND: Section = Section {
     name: "gate.backend",
-    form: Form::Repeated(Repeated { most: 1, clear: |_| (), begin: |_| (), defaults: &[""] }),
-    text: "The MTA that gets the mail; one for now. Its port must be closed to everybody else: \
-           what the gate hands over has been authenticated, what others hand over has not.",
+    form: Form::Repeated(Repeated {
+        most: 64,
+        clear: |config| config.gate.backends.clear(),
+        begin: |config| config.gate.backends.push(blank_backend()),
+        defaults: &[""],
+    }),
+    text: "An MTA that gets the mail; repeat the section for each. Its port must be closed to \
+           everybody else: what the gate hands over has been authenticated, what others hand over \
+           has not.",
     keys: &[
         Key {
             name: "address",
             kind: Kind::Text {
                 form: forms::ADDRESS,
                 set: |config, text| {
-                    address(text).map(|address| config.gate.backend.address = address)
+                    address(text).map(|address| last_backend(config, |it| it.address = address))
                 },
             },
             default: Some("\"127.0.0.1:10587\""),
@@ -184,10 +238,13 @@ pub(super) const BACKEND: Section = Section {
         Key {
             name: "tls",
             kind: Kind::Choice(&[
-                Choice { name: "none", set: |config| config.gate.backend.tls = BackendTls::None },
+                Choice {
+                    name: "none",
+                    set: |config| last_backend(config, |it| it.tls = BackendTls::None),
+                },
                 Choice {
                     name: "starttls",
-                    set: |config| config.gate.backend.tls = BackendTls::Starttls,
+                    set: |config| last_backend(config, |it| it.tls = BackendTls::Starttls),
                 },
             ]),
             default: Some("\"none\""),
@@ -200,7 +257,7 @@ pub(super) const BACKEND: Section = Section {
             kind: Kind::Text {
                 form: forms::OPTIONAL_PATH,
                 set: |config, text| {
-                    optional_path(text).map(|path| config.gate.backend.ca_file = path)
+                    optional_path(text).map(|path| last_backend(config, |it| it.ca_file = path))
                 },
             },
             default: Some("\"\""),
@@ -212,7 +269,7 @@ pub(super) const BACKEND: Section = Section {
             kind: Kind::Text {
                 form: forms::SERVER_NAME,
                 set: |config, text| {
-                    host_name(text).map(|name| config.gate.backend.server_name = name)
+                    host_name(text).map(|name| last_backend(config, |it| it.server_name = name))
                 },
             },
             default: Some("\"\""),
@@ -224,11 +281,65 @@ pub(super) const BACKEND: Section = Section {
             kind: Kind::Time {
                 min: Duration::from_secs(1),
                 max: LONGEST,
-                set: |config, time| config.gate.backend.probe_interval = time,
+                set: |config, time| last_backend(config, |it| it.probe_interval = time),
             },
             default: Some("\"30s\""),
             text: "Time between two looks at the MTA's EHLO, which tell what the gate can offer \
                    and whether the MTA is there.",
+        },
+        Key {
+            name: "name",
+            kind: Kind::Text {
+                form: forms::BACKEND_NAME,
+                set: |config, text| {
+                    backend_name(text).map(|name| last_backend(config, |it| it.name = name))
+                },
+            },
+            default: Some("\"\""),
+            text: "What logs call it. Empty: its address.",
+        },
+        Key {
+            name: "pool_idle",
+            kind: Kind::Count {
+                min: 0,
+                max: 10_000,
+                set: |config, count| last_backend(config, |it| it.pool.idle = count as usize),
+            },
+            default: Some("64"),
+            text: "Connections to it that are kept for the next session, so that the MTA needs no \
+                   new process for each. 0 closes each with its session.",
+        },
+        Key {
+            name: "pool_idle_time",
+            kind: Kind::Time {
+                min: Duration::from_secs(1),
+                max: LONGEST,
+                set: |config, time| last_backend(config, |it| it.pool.idle_time = time),
+            },
+            default: Some("\"60s\""),
+            text: "A kept connection that nobody has used for this long is closed. Keep it below \
+                   the time after which the MTA closes it.",
+        },
+        Key {
+            name: "pool_messages",
+            kind: Kind::Count {
+                min: 1,
+                max: 1_000_000,
+                set: |config, count| last_backend(config, |it| it.pool.messages = count),
+            },
+            default: Some("100"),
+            text: "Messages after which a connection is not kept any longer.",
+        },
+        Key {
+            name: "pool_age",
+            kind: Kind::Time {
+                min: Duration::from_secs(1),
+                max: LONGEST,
+                set: |config, time| last_backend(config, |it| it.pool.age = time),
+            },
+            default: Some("\"10m\""),
+            text: "Age at which a connection is not kept any longer, so that an MTA that was \
+                   reloaded gets new ones.",
         },
     ],
 };
@@ -236,11 +347,32 @@ pub(super) const BACKEND: Section = Section {
 /// What an entry is before its keys, which are all required, are read.
 const BLANK_LISTENER: ListenerSettings = ListenerSettings {
     address: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0),
-    tls: TlsMode::Starttls,
+    kind: ListenerKind::Submission,
+    hostname: None,
+    banner: None,
+    mechanisms: None,
 };
 
 fn last_listener(config: &mut Config, set: impl FnOnce(&mut ListenerSettings)) {
     if let Some(listener) = config.gate.listeners.last_mut() {
         set(listener);
+    }
+}
+
+fn blank_backend() -> BackendSettings {
+    BackendSettings {
+        name: String::new(),
+        address: String::new(),
+        tls: BackendTls::Starttls,
+        ca_file: None,
+        server_name: None,
+        probe_interval: Duration::ZERO,
+        pool: PoolSettings { idle: 0, idle_time: Duration::ZERO, messages: 0, age: Duration::ZERO },
+    }
+}
+
+fn last_backend(config: &mut Config, set: impl FnOnce(&mut BackendSettings)) {
+    if let Some(backend) = config.gate.backends.last_mut() {
+        set(backend);
     }
 }

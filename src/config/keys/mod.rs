@@ -16,6 +16,7 @@ mod limits;
 mod listener;
 mod log;
 mod pam;
+mod policy;
 mod policy_access;
 mod rimap;
 mod route;
@@ -90,6 +91,7 @@ pub static SECTIONS: &[Section] = &[
     gate::SECTION,
     gate::LISTENER,
     gate::BACKEND,
+    policy::SECTION,
     policy_access::SECTION,
     tls::SECTION,
     tls::CERTIFICATE,

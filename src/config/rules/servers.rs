@@ -41,7 +41,7 @@ pub(super) fn certificates_need_tls(reading: &Reading) -> Vec<Problem> {
         ("rimap.server_name", rimap.server_name.is_some()),
     ];
     let help = "set `tls = \"starttls\"` or `\"implicit\"` in [rimap], or remove this";
-    without_effect(reading, set, help)
+    without_effect(reading, 0, set, help)
 }
 
 /// One place says where the form goes.

@@ -2,7 +2,7 @@
 
 use zeroize::Zeroizing;
 
-use super::{Channel, Greeted, Next, Notice, Outcome, Session, State, Turn, Verb};
+use super::{Channel, Counsel, Greeted, Next, Notice, Outcome, Session, State, Turn, Verb};
 use crate::gate::settings::TlsMode;
 use crate::wire::smtp::Stray;
 use crate::wire::smtp::command::{ClientName, Command};
@@ -11,7 +11,7 @@ use crate::wire::smtp::line::Line;
 use crate::wire::smtp::reply::Reply;
 
 impl Session {
-    pub(super) fn on_line(&mut self, line: Line, offer: &Capabilities) -> Turn {
+    pub(super) fn on_line(&mut self, line: Line, counsel: &dyn Counsel) -> Turn {
         self.commands += 1;
         if self.commands > self.rules.limits.commands {
             let reply = Reply::new(421, "4.7.0", "too many commands, closing connection");
@@ -23,33 +23,33 @@ impl Session {
         }
         match line {
             // An AUTH command carries the password: the line is wiped with this.
-            Line::Complete(bytes) => self.on_command_line(&Zeroizing::new(bytes), offer),
+            Line::Complete(bytes) => self.on_command_line(&Zeroizing::new(bytes), counsel),
             Line::TooLong => self.refuse(line_too_long()),
             Line::Malformed(stray) => self.refuse(stray_in_line(stray)),
         }
     }
 
-    fn on_command_line(&mut self, bytes: &[u8], offer: &Capabilities) -> Turn {
+    fn on_command_line(&mut self, bytes: &[u8], counsel: &dyn Counsel) -> Turn {
         // Only AUTH with an initial response may be longer than a command line (RFC 4954 §4).
         let is_auth = starts_with_verb(bytes, b"AUTH ");
         if !is_auth && bytes.len() + 2 > self.rules.limits.line_bytes {
             return self.refuse(line_too_long());
         }
         match Command::parse(bytes) {
-            Ok(command) => self.on_command(command, offer),
+            Ok(command) => self.on_command(command, counsel),
             Err(error) if starts_with_verb(bytes, b"MAIL ") => self.refuse_mail(error.reply()),
             Err(error) => self.refuse(error.reply()),
         }
     }
 
-    fn on_command(&mut self, command: Command, offer: &Capabilities) -> Turn {
+    fn on_command(&mut self, command: Command, counsel: &dyn Counsel) -> Turn {
         match command {
-            Command::Ehlo(name) => self.on_ehlo(name, offer),
+            Command::Ehlo(name) => self.on_ehlo(name, &counsel.offer()),
             Command::Helo(name) => self.on_helo(name),
             Command::StartTls => self.on_starttls(),
             Command::Auth { mechanism, initial } => self.on_auth(mechanism, initial.as_deref()),
-            Command::Mail(mail) => self.on_mail(mail),
-            Command::Rcpt(rcpt) => self.on_rcpt(&rcpt),
+            Command::Mail(mail) => self.on_mail(mail, counsel),
+            Command::Rcpt(rcpt) => self.on_rcpt(&rcpt, counsel),
             Command::Data => self.on_data(),
             Command::Rset => self.on_rset(),
             Command::Noop => Turn::reply(Reply::new(250, "2.0.0", "OK")),
@@ -106,7 +106,8 @@ impl Session {
     }
 
     fn on_starttls(&mut self) -> Turn {
-        let is_offered = self.rules.tls == TlsMode::Starttls && self.channel == Channel::Clear;
+        let is_offered =
+            self.rules.kind.tls() == TlsMode::Starttls && self.channel == Channel::Clear;
         if !is_offered {
             return self.refuse(Reply::new(503, "5.5.1", "TLS is already active"));
         }
@@ -122,7 +123,7 @@ impl Session {
 }
 
 /// True if `line` starts with `verb`, which is upper case and has its blank.
-fn starts_with_verb(line: &[u8], verb: &[u8]) -> bool {
+pub(super) fn starts_with_verb(line: &[u8], verb: &[u8]) -> bool {
     line.get(..verb.len()).is_some_and(|start| start.eq_ignore_ascii_case(verb))
 }
 

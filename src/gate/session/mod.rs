@@ -2,35 +2,42 @@
 //!
 //! The driver feeds what happened (a line from the client, the end of a
 //! handshake, a verdict, a reply of the backend) and gets a [`Turn`]: at most
-//! one reply for the client, and what to do next. A turn asks for one thing at
-//! a time, so the backend never sees a command before it answered the last,
-//! whatever the client pipelines.
+//! one reply for the client, and what to do next.
 //!
 //! ```text
 //!            EHLO        STARTTLS, EHLO, AUTH            MAIL
 //! (connect) ------> Ready ---------------> Ready+user --------> MailPending
-//!   ^                 ^                                             | 250 of the backend
-//!   |                 |  250/4xx/5xx of the backend                 v
-//!   |               Content <--- DataPending <--- DATA --- Open <-> RcptPending
+//!                     ^                                             | a backend connection
+//!                     |  250/4xx/5xx of the backend                 v
+//!                   Content <--- DataPending <--- DATA ----------- Open (RCPT ...)
 //! ```
+//!
+//! MAIL, RCPT and DATA go to the backend as they come, and their replies come
+//! back in the same order: what a client pipelines may be pipelined on, as far
+//! as [`Session::takes_ahead`] allows. The session keeps which replies are still
+//! owed by the backend; the driver keeps replies of ours behind them in order.
 //!
 //! RFC 5321 (commands, order), 3207 (STARTTLS), 4954 (AUTH), 1870 (SIZE).
 //! Called by `gate::driver`; names no clock, no socket, no log.
 
 mod authenticate;
 mod commands;
+mod permit;
 mod transaction;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::auth::{Authenticated, Response, Verdict};
 use crate::base::ReasonCode;
-use crate::gate::settings::{Limits, TlsMode};
+use crate::gate::desk::{Question, Ruling};
+use crate::gate::settings::{Limits, ListenerKind, TlsMode};
 use crate::wire::smtp::command::ClientName;
 use crate::wire::smtp::ehlo::Capabilities;
 use crate::wire::smtp::line::Line;
 use crate::wire::smtp::reply::Reply;
 
+pub use permit::Permit;
 use transaction::Transaction;
 pub use transaction::{ContentOutcome, Ended, Outcome};
 
@@ -39,12 +46,23 @@ pub use transaction::{ContentOutcome, Ended, Outcome};
 pub struct Rules {
     /// Name in the greeting and in EHLO replies.
     pub hostname: String,
+    /// What the greeting says behind it.
+    pub banner: String,
     /// Mechanisms offered once TLS is on, strongest first, upper case.
     pub mechanisms: Vec<String>,
-    /// How TLS starts on this listener.
-    pub tls: TlsMode,
+    /// What this listener is for.
+    pub kind: ListenerKind,
     /// Bounds.
     pub limits: Limits,
+}
+
+/// Whom a session asks while it decides; answers come at once, from memory.
+pub trait Counsel {
+    /// What gate and backend can do between them now.
+    fn offer(&self) -> Arc<Capabilities>;
+
+    /// What policy says of the next step.
+    fn rule(&self, question: &Question<'_>) -> Ruling;
 }
 
 /// What happened.
@@ -116,7 +134,9 @@ pub enum Next {
     CancelExchange,
     /// Make sure a backend connection without a transaction is there.
     OpenRelay,
-    /// Send this command line (with CRLF) and bring the reply.
+    /// Send this command line (with CRLF) and bring its reply as
+    /// [`Event::Replied`], behind the replies to what was asked before. Lines
+    /// that [`Session::takes_ahead`] lets pass may be brought meanwhile.
     Ask {
         /// The line.
         line: Vec<u8>,
@@ -138,6 +158,8 @@ pub enum Asked {
     Rcpt,
     /// DATA, waiting for 354.
     Data,
+    /// The dot of a message that has no recipient, which ends it.
+    Nothing,
 }
 
 /// Why a session was cut or a command is worth a log line.
@@ -157,6 +179,8 @@ pub enum Notice {
     Idle,
     /// Something stood behind STARTTLS in the same flight.
     Injection,
+    /// Policy does not let this client in.
+    Unwelcome,
 }
 
 /// One client's session.
@@ -169,6 +193,8 @@ pub struct Session {
     offered: Capabilities,
     user: Option<Authenticated>,
     state: State,
+    /// What the backend has not answered yet, in order.
+    in_flight: VecDeque<InFlight>,
     errors: u32,
     auth_failures: u32,
     commands: u32,
@@ -198,12 +224,10 @@ enum State {
     Challenged(String),
     /// The exchange of this mechanism is at the authenticator.
     AuthPending(String),
-    /// MAIL waits for the backend connection or the backend's reply.
+    /// MAIL waits for the backend connection.
     MailPending(Box<Transaction>),
-    /// MAIL was accepted.
+    /// MAIL was sent on.
     Open(Box<Transaction>),
-    /// RCPT is at the backend.
-    RcptPending(Box<Transaction>, String),
     /// DATA is at the backend.
     DataPending(Box<Transaction>),
     /// Content is streamed.
@@ -212,6 +236,19 @@ enum State {
     /// behind the failure up to DATA is answered, and is no error of its own.
     Over(Aftermath),
 }
+
+/// A command whose reply the backend owes.
+enum InFlight {
+    Mail,
+    /// RCPT of this address.
+    Rcpt(String),
+    Data,
+    /// The dot behind a DATA that should not have been accepted.
+    Nothing,
+}
+
+/// Commands that may wait for their replies at once.
+const MAX_IN_FLIGHT: usize = 64;
 
 /// What a transaction leaves behind that ended before its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -226,7 +263,7 @@ impl Session {
     /// A session of a client that has just connected.
     #[must_use]
     pub fn new(rules: Arc<Rules>) -> Self {
-        let channel = match rules.tls {
+        let channel = match rules.kind.tls() {
             TlsMode::Starttls => Channel::Clear,
             TlsMode::Implicit => Channel::Encrypted,
         };
@@ -237,19 +274,18 @@ impl Session {
             offered: Capabilities::default(),
             user: None,
             state: State::Ready,
+            in_flight: VecDeque::new(),
             errors: 0,
             auth_failures: 0,
             commands: 0,
         }
     }
 
-    /// Takes an event; `offer` is what gate and backend can do between them now.
-    pub fn handle(&mut self, event: Event, offer: &Capabilities) -> Turn {
+    /// Takes an event, and asks `counsel` where it must.
+    pub fn handle(&mut self, event: Event, counsel: &dyn Counsel) -> Turn {
         match event {
-            Event::Connected => {
-                Turn::reply(Reply::new(220, "", format!("{} ESMTP saslgate", self.rules.hostname)))
-            }
-            Event::Line(line) => self.on_line(line, offer),
+            Event::Connected => self.on_connected(counsel),
+            Event::Line(line) => self.on_line(line, counsel),
             Event::TlsStarted => self.on_tls_started(),
             Event::Challenge(challenge) => self.on_challenge(&challenge),
             Event::Judged(verdict) => self.on_judged(verdict),
@@ -265,10 +301,29 @@ impl Session {
         }
     }
 
-    /// Who is logged in. Opening a backend connection asks for it.
+    /// True if `line` (without its CRLF) may be brought while replies of the
+    /// backend are outstanding: RCPT and DATA, where the backend knows
+    /// pipelining (RFC 2920), up to a number.
+    #[must_use]
+    pub fn takes_ahead(&self, line: &[u8]) -> bool {
+        let State::Open(transaction) = &self.state else { return false };
+        let is_part =
+            commands::starts_with_verb(line, b"RCPT ") || line.eq_ignore_ascii_case(b"DATA");
+        let is_room_left = self.in_flight.len() < MAX_IN_FLIGHT
+            && transaction.recipients_with(&self.in_flight) < self.rules.limits.recipients;
+        is_part && transaction.can_pipeline() && is_room_left
+    }
+
+    /// Who is logged in.
     #[must_use]
     pub fn user(&self) -> Option<&Authenticated> {
         self.user.as_ref()
+    }
+
+    /// What the listener is called, for the trace header.
+    #[must_use]
+    pub fn hostname(&self) -> &str {
+        &self.rules.hostname
     }
 
     /// What the client called itself, for the trace header.
@@ -321,6 +376,16 @@ impl Session {
         Turn::next(Next::Read)
     }
 
+    fn on_connected(&mut self, counsel: &dyn Counsel) -> Turn {
+        match counsel.rule(&Question::Connect) {
+            Ruling::Pass => {
+                let Rules { hostname, banner, .. } = &*self.rules;
+                Turn::reply(Reply::new(220, "", format!("{hostname} ESMTP {banner}")))
+            }
+            Ruling::Refuse(reply) => self.close(reply, Some(Notice::Unwelcome)),
+        }
+    }
+
     fn on_stopping(&mut self) -> Turn {
         let reply = Reply::new(421, "4.3.2", "service is stopping, try again later");
         let ended =
@@ -347,7 +412,6 @@ impl Session {
         match std::mem::replace(&mut self.state, State::Ready) {
             State::MailPending(transaction)
             | State::Open(transaction)
-            | State::RcptPending(transaction, _)
             | State::DataPending(transaction)
             | State::Content(transaction) => Some(transaction),
             State::Ready | State::Challenged(_) | State::AuthPending(_) | State::Over(_) => None,

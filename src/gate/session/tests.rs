@@ -30,11 +30,12 @@ fn limits() -> Limits {
     }
 }
 
-fn rules(tls: TlsMode) -> Arc<Rules> {
+fn rules(kind: ListenerKind) -> Arc<Rules> {
     Arc::new(Rules {
         hostname: "gate.test".to_owned(),
+        banner: "saslgate".to_owned(),
         mechanisms: vec!["PLAIN".to_owned(), "LOGIN".to_owned()],
-        tls,
+        kind,
         limits: limits(),
     })
 }
@@ -52,10 +53,24 @@ fn backend_capabilities() -> Capabilities {
     }
 }
 
+/// Policy that lets everybody pass, and what is offered.
+#[derive(Clone, Default)]
+struct Offer(Arc<Capabilities>);
+
+impl Counsel for Offer {
+    fn offer(&self) -> Arc<Capabilities> {
+        Arc::clone(&self.0)
+    }
+
+    fn rule(&self, _: &Question<'_>) -> Ruling {
+        Ruling::Pass
+    }
+}
+
 /// The world of the dialogues: one user, and a backend that decides by address.
 struct World {
     session: Session,
-    offer: Capabilities,
+    offer: Offer,
     machine: Option<crate::sasl::Machine>,
     splitter: LineSplitter,
     input: Vec<u8>,
@@ -68,10 +83,10 @@ struct World {
 }
 
 impl World {
-    fn new(tls: TlsMode) -> Self {
+    fn new(kind: ListenerKind) -> Self {
         let mut world = Self {
-            session: Session::new(rules(tls)),
-            offer: backend_capabilities().offered(limits().message_bytes),
+            session: Session::new(rules(kind)),
+            offer: Offer(Arc::new(backend_capabilities().offered(limits().message_bytes))),
             machine: None,
             splitter: LineSplitter::new(12_288),
             input: Vec::new(),
@@ -203,8 +218,11 @@ fn backend(line: &str) -> Event {
 
 fn run(file: &Path) {
     let text = std::fs::read_to_string(file).unwrap();
-    let mode =
-        if text.contains("@listener implicit") { TlsMode::Implicit } else { TlsMode::Starttls };
+    let mode = if text.contains("@listener implicit") {
+        ListenerKind::Submissions
+    } else {
+        ListenerKind::Submission
+    };
     let mut world = World::new(mode);
     let mut pending = Vec::new();
     for (number, line) in text.lines().enumerate() {
@@ -252,7 +270,7 @@ fn holds_every_dialogue() {
 
 /// A session that alice has logged in to.
 fn logged_in() -> World {
-    let mut world = World::new(TlsMode::Implicit);
+    let mut world = World::new(ListenerKind::Submissions);
     world.send(b"EHLO client.test\r\nAUTH PLAIN AGFsaWNlQGdhdGUudGVzdABzM2NyZXQ=\r\n");
     assert!(world.output.iter().any(|line| line.starts_with("235 ")));
     world.output.clear();
@@ -313,15 +331,15 @@ fn a_client_that_leaves_ends_what_was_open() {
 
 #[test]
 fn an_outage_is_never_a_refusal() {
-    let mut world = World::new(TlsMode::Implicit);
+    let mut world = World::new(ListenerKind::Submissions);
     world.send(b"EHLO client.test\r\n");
     world.output.clear();
     let turn = world
         .session
-        .handle(Event::Line(Line::Complete(b"AUTH PLAIN".to_vec())), &Capabilities::default());
+        .handle(Event::Line(Line::Complete(b"AUTH PLAIN".to_vec())), &Offer::default());
     assert!(matches!(turn.next, Next::Authenticate { .. }));
     let down = Verdict::Unavailable(ReasonCode::BackendDown.into());
-    let turn = world.session.handle(Event::Judged(down), &Capabilities::default());
+    let turn = world.session.handle(Event::Judged(down), &Offer::default());
     assert_eq!(turn.reply.unwrap().code, 454);
     assert!(world.session.user().is_none());
 }
@@ -360,8 +378,8 @@ fn an_exchange_that_its_client_spoils_is_recorded_once() {
         (&[b"AUTH PLAIN !!!!"], ReasonCode::Malformed),
     ];
     for (lines, code) in cases {
-        let mut session = Session::new(rules(TlsMode::Implicit));
-        let offer = Capabilities::default();
+        let mut session = Session::new(rules(ListenerKind::Submissions));
+        let offer = Offer::default();
         let mut broken = Vec::new();
         for line in std::iter::once(&&b"EHLO client.test"[..]).chain(*lines) {
             let turn = session.handle(Event::Line(Line::Complete(line.to_vec())), &offer);

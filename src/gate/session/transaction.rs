@@ -1,10 +1,16 @@
 //! MAIL, RCPT, DATA: one message on its way through, and how it ended.
 //!
-//! Every 250 here is the backend's. When the backend is lost within a
+//! Every 250 here is the backend's. Commands are passed on as they come; each
+//! keeps its place among what is in flight until its reply is there. When the backend is lost within a
 //! transaction the client hears 451 until it starts a new one; nothing is
 //! retried behind its back.
 
-use super::{Aftermath, Asked, Next, Notice, Session, State, Turn};
+use std::collections::VecDeque;
+
+use super::{Aftermath, Asked, Counsel, InFlight, Next, Notice, Session, State, Turn};
+use crate::auth::Authenticated;
+use crate::gate::desk::{Question, Ruling};
+use crate::gate::settings::ListenerKind;
 use crate::wire::smtp::command::{CommandError, Mail, Rcpt};
 use crate::wire::smtp::ehlo::Capabilities;
 use crate::wire::smtp::reply::Reply;
@@ -77,6 +83,17 @@ impl Transaction {
         self.mail.is_smtputf8()
     }
 
+    /// True if the backend takes a command before it answered the last (RFC 2920).
+    pub(super) fn can_pipeline(&self) -> bool {
+        self.capabilities.pipelining
+    }
+
+    /// How many recipients it has if all are accepted that are still asked about.
+    pub(super) fn recipients_with(&self, in_flight: &VecDeque<InFlight>) -> usize {
+        let asked = in_flight.iter().filter(|asked| matches!(asked, InFlight::Rcpt(_)));
+        self.recipients.len() + asked.count()
+    }
+
     pub(super) fn sole_recipient(&self) -> Option<&str> {
         match self.recipients.as_slice() {
             [one] => Some(one),
@@ -97,15 +114,24 @@ impl Transaction {
         Box::new(Ended { sender, recipients, refused_recipients, reply, outcome, is_smtputf8 })
     }
 
+    fn refuse(&mut self, reply: &Reply) {
+        self.refused_recipients += 1;
+        self.last_refusal = Some(reply.clone());
+    }
+
     fn end_with(self, reply: &Reply) -> Box<Ended> {
         self.end(Some(reply.clone()), outcome_of(reply))
     }
 }
 
 impl Session {
-    pub(super) fn on_mail(&mut self, mail: Mail) -> Turn {
+    pub(super) fn on_mail(&mut self, mail: Mail, counsel: &dyn Counsel) -> Turn {
         if let Some(refusal) = self.mail_refusal(&mail) {
             return self.refuse_mail(refusal);
+        }
+        let login = self.user.as_ref().map(Authenticated::identity);
+        if let Ruling::Refuse(refusal) = counsel.rule(&Question::Mail { login, mail: &mail }) {
+            return self.turn_down(refusal, Some(Transaction::new(mail)));
         }
         self.state = State::MailPending(Transaction::new(mail));
         Turn::next(Next::OpenRelay)
@@ -113,14 +139,29 @@ impl Session {
 
     /// Refuses a MAIL command of ours: one error, whatever is pipelined behind it.
     pub(super) fn refuse_mail(&mut self, refusal: Reply) -> Turn {
-        if self.user.is_some() && !self.is_in_transaction() {
+        if self.may_send() && !self.is_in_transaction() {
             self.state = State::Over(Aftermath::Refused);
         }
         self.refuse(refusal)
     }
 
+    /// Policy says no: an answer, and no mistake of the client's. With a
+    /// transaction that ends before it began, there is a record of it.
+    fn turn_down(&mut self, refusal: Reply, transaction: Option<Box<Transaction>>) -> Turn {
+        let ended = transaction.map(|transaction| {
+            self.state = State::Over(Aftermath::Refused);
+            transaction.end_with(&refusal)
+        });
+        Turn::reply(refusal).with_ended(ended)
+    }
+
+    /// True if this session may begin a transaction at all.
+    fn may_send(&self) -> bool {
+        self.user.is_some() || self.rules.kind == ListenerKind::Mta
+    }
+
     fn mail_refusal(&self, mail: &Mail) -> Option<Reply> {
-        if self.user.is_none() {
+        if !self.may_send() {
             return Some(Reply::new(530, "5.7.0", "Authentication required"));
         }
         if self.is_in_transaction() {
@@ -149,12 +190,17 @@ impl Session {
         let mut line = Vec::new();
         transaction.mail.write(capabilities, &mut line);
         transaction.capabilities = capabilities.clone();
-        self.state = State::MailPending(transaction);
-        Turn::next(Next::Ask { line, command: Asked::Mail })
+        self.state = State::Open(transaction);
+        self.ask(line, Asked::Mail, InFlight::Mail)
     }
 
-    pub(super) fn on_rcpt(&mut self, rcpt: &Rcpt) -> Turn {
-        let transaction = match std::mem::replace(&mut self.state, State::Ready) {
+    fn ask(&mut self, line: Vec<u8>, command: Asked, in_flight: InFlight) -> Turn {
+        self.in_flight.push_back(in_flight);
+        Turn::next(Next::Ask { line, command })
+    }
+
+    pub(super) fn on_rcpt(&mut self, rcpt: &Rcpt, counsel: &dyn Counsel) -> Turn {
+        let mut transaction = match std::mem::replace(&mut self.state, State::Ready) {
             State::Open(transaction) => transaction,
             State::Over(aftermath) => {
                 self.state = State::Over(aftermath);
@@ -170,14 +216,25 @@ impl Session {
             // Too many recipients is the client's cue to send in portions, not an error.
             return if refusal.code < 500 { Turn::reply(refusal) } else { self.refuse(refusal) };
         }
+        let recipient = rcpt.recipient.address();
+        let question = Question::Rcpt {
+            login: self.user.as_ref().map(Authenticated::identity),
+            sender: transaction.mail.sender.address(),
+            recipient,
+        };
+        if let Ruling::Refuse(refusal) = counsel.rule(&question) {
+            transaction.refuse(&refusal);
+            self.state = State::Open(transaction);
+            return self.turn_down(refusal, None);
+        }
         let mut line = Vec::new();
         rcpt.write(&transaction.capabilities, &mut line);
-        self.state = State::RcptPending(transaction, rcpt.recipient.address().to_owned());
-        Turn::next(Next::Ask { line, command: Asked::Rcpt })
+        self.state = State::Open(transaction);
+        self.ask(line, Asked::Rcpt, InFlight::Rcpt(recipient.to_owned()))
     }
 
     fn rcpt_refusal(&self, rcpt: &Rcpt, transaction: &Transaction) -> Option<Reply> {
-        if transaction.recipients.len() >= self.rules.limits.recipients {
+        if transaction.recipients_with(&self.in_flight) >= self.rules.limits.recipients {
             return Some(Reply::new(452, "4.5.3", "Too many recipients"));
         }
         if rcpt.needs_smtputf8() && !transaction.mail.is_smtputf8() {
@@ -192,17 +249,19 @@ impl Session {
 
     pub(super) fn on_data(&mut self) -> Turn {
         match std::mem::replace(&mut self.state, State::Ready) {
-            State::Open(transaction) if !transaction.recipients.is_empty() => {
+            // What is still in flight may become a recipient.
+            State::Open(transaction)
+                if !transaction.recipients.is_empty() || !self.in_flight.is_empty() =>
+            {
                 self.state = State::DataPending(transaction);
-                Turn::next(Next::Ask { line: b"DATA\r\n".to_vec(), command: Asked::Data })
+                self.ask(b"DATA\r\n".to_vec(), Asked::Data, InFlight::Data)
             }
             // DATA ends what is over: the client has heard of it and starts anew.
             State::Over(aftermath) => Turn::reply(aftermath.reply(need_mail("DATA"))),
             State::Open(transaction) => {
                 let is_pipelined = transaction.refused_recipients > 0;
                 self.state = State::Open(transaction);
-                let reply = Reply::new(503, "5.5.1", "Need RCPT (recipient)");
-                if is_pipelined { Turn::reply(reply) } else { self.refuse(reply) }
+                if is_pipelined { Turn::reply(need_rcpt()) } else { self.refuse(need_rcpt()) }
             }
             other => {
                 self.state = other;
@@ -211,48 +270,93 @@ impl Session {
         }
     }
 
-    /// The backend's reply to MAIL, RCPT or DATA.
+    /// The backend's reply to what was asked first of what it has not answered.
     pub(super) fn on_replied(&mut self, reply: Reply) -> Turn {
-        match std::mem::replace(&mut self.state, State::Ready) {
-            State::MailPending(transaction) if reply.is_positive() => {
-                self.state = State::Open(transaction);
-                Turn::reply(reply)
-            }
-            State::RcptPending(mut transaction, recipient) => {
+        match self.in_flight.pop_front() {
+            Some(InFlight::Mail) => self.on_mail_replied(reply),
+            Some(InFlight::Rcpt(recipient)) => self.on_rcpt_replied(recipient, reply),
+            Some(InFlight::Data) => self.on_data_replied(reply),
+            Some(InFlight::Nothing) => Turn::reply(need_rcpt()),
+            None => self.out_of_step(),
+        }
+    }
+
+    fn on_mail_replied(&mut self, reply: Reply) -> Turn {
+        if reply.is_positive() {
+            return Turn::reply(reply);
+        }
+        let Some(transaction) = self.take_transaction() else { return self.out_of_step() };
+        self.state = State::Over(Aftermath::Refused);
+        let ended = transaction.end_with(&reply);
+        Turn::reply(reply).with_ended(Some(ended))
+    }
+
+    fn on_rcpt_replied(&mut self, recipient: String, reply: Reply) -> Turn {
+        match &mut self.state {
+            State::Open(transaction) | State::DataPending(transaction) => {
                 if reply.is_positive() {
                     transaction.recipients.push(recipient);
                 } else {
-                    transaction.refused_recipients += 1;
-                    transaction.last_refusal = Some(reply.clone());
+                    transaction.refuse(&reply);
                 }
-                self.state = State::Open(transaction);
                 Turn::reply(reply)
             }
-            State::DataPending(transaction) if reply.code == 354 => {
-                self.state = State::Content(transaction);
-                let next = Next::StreamContent;
-                Turn { reply: Some(reply), ..Turn::next(next) }
-            }
-            State::MailPending(transaction) => {
-                self.state = State::Over(Aftermath::Refused);
-                let ended = transaction.end_with(&reply);
-                Turn::reply(reply).with_ended(Some(ended))
-            }
-            State::DataPending(transaction) => {
-                let ended = transaction.end_with(&reply);
-                Turn::reply(reply).with_ended(Some(ended))
-            }
+            // Sent behind a MAIL that came to nothing.
+            State::Over(aftermath) => Turn::reply(aftermath.reply(need_mail("RCPT"))),
             _ => self.out_of_step(),
         }
     }
 
+    fn on_data_replied(&mut self, reply: Reply) -> Turn {
+        let is_ready = reply.code == 354;
+        match std::mem::replace(&mut self.state, State::Ready) {
+            State::DataPending(transaction) if transaction.recipients.is_empty() && !is_ready => {
+                self.state = State::Open(transaction);
+                Turn::reply(need_rcpt())
+            }
+            State::DataPending(transaction) if is_ready && !transaction.recipients.is_empty() => {
+                self.state = State::Content(transaction);
+                Turn { reply: Some(reply), ..Turn::next(Next::StreamContent) }
+            }
+            State::DataPending(transaction) if !is_ready => {
+                let ended = transaction.end_with(&reply);
+                Turn::reply(reply).with_ended(Some(ended))
+            }
+            // It wants content that goes to nobody, and gets none (RFC 2920 §3.1).
+            State::DataPending(transaction) => {
+                let ended = transaction.end_with(&need_rcpt());
+                let turn = self.ask(b".\r\n".to_vec(), Asked::Nothing, InFlight::Nothing);
+                turn.with_ended(Some(ended))
+            }
+            State::Over(aftermath) if !is_ready => Turn::reply(aftermath.reply(need_mail("DATA"))),
+            _ => self.out_of_step(),
+        }
+    }
+
+    /// The backend is lost: whatever it still owes a reply to gets this one.
     pub(super) fn on_relay_failed(&mut self, reply: Reply) -> Turn {
-        let is_open = matches!(self.state, State::MailPending(_) | State::RcptPending(..));
+        let owed = self.in_flight.pop_front();
+        if let State::Over(aftermath) = &self.state {
+            let answer = match owed {
+                Some(InFlight::Rcpt(_)) => aftermath.reply(need_mail("RCPT")),
+                Some(InFlight::Data) => {
+                    let answer = aftermath.reply(need_mail("DATA"));
+                    self.state = State::Ready;
+                    answer
+                }
+                _ => return self.out_of_step(),
+            };
+            return Turn::reply(answer);
+        }
+        if matches!(owed, Some(InFlight::Nothing)) {
+            return Turn::reply(need_rcpt());
+        }
+        let is_last = matches!(owed, Some(InFlight::Data));
         let Some(transaction) = self.take_transaction() else {
             return self.out_of_step();
         };
         let ended = transaction.end_with(&reply);
-        if is_open {
+        if !is_last {
             self.state = State::Over(Aftermath::Lost);
         }
         Turn::reply(reply).with_ended(Some(ended))
@@ -304,6 +408,10 @@ impl Aftermath {
 /// Offered at EHLO, gone since.
 fn changed_reply() -> Reply {
     Reply::new(451, "4.3.0", "The mail server behind this gate has changed, try again later")
+}
+
+fn need_rcpt() -> Reply {
+    Reply::new(503, "5.5.1", "Need RCPT (recipient)")
 }
 
 fn need_mail(verb: &str) -> Reply {

@@ -84,7 +84,7 @@ impl Settled {
         if let Some(user) = self.config.authd_user.take() {
             let name = needy.name;
             self.note(format!(
-                "-a {name} reads what only root may read: authd.user {user} is ignored"
+                "-a {name} reads what only root may read: staying as started, not becoming {user} (authd.user)"
             ));
         }
     }

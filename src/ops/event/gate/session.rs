@@ -111,6 +111,8 @@ pub enum Rejection {
     BdatNotOffered,
     /// Nothing was heard for too long.
     Timeout,
+    /// Policy does not let this client in.
+    Unwelcome,
 }
 
 impl Rejection {
@@ -125,6 +127,7 @@ impl Rejection {
             Self::DataBehindStarttls => "data-behind-starttls",
             Self::BdatNotOffered => "bdat-not-offered",
             Self::Timeout => "timeout",
+            Self::Unwelcome => "unwelcome",
         }
     }
 }
