@@ -7,10 +7,12 @@
 pub mod access;
 pub mod authd;
 pub mod gate;
+pub mod gate_policy;
 pub mod pam;
 pub mod policy_file;
 pub mod signals;
 
 mod certificates;
 mod files_watch;
+pub mod sender_map;
 mod service;
