@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::access::{self, Ruled};
 use super::backends::Backend;
 use super::client::{Client, NoLine};
 use super::content::{self, AuthorJudge, Terms};
@@ -30,6 +31,7 @@ use crate::auth::{Conversation, ExchangeContext, Mechanisms, Response, StepResul
 use crate::base::{Origin, Reason, ReasonCode};
 use crate::listen::Admission;
 use crate::ops::event::gate::Rejection;
+use crate::policy::access::arrivals::Counted;
 use crate::policy::rate::Place;
 use crate::tls::ServerTls;
 use crate::wire::smtp::ehlo::Capabilities;
@@ -126,6 +128,8 @@ struct Connection {
     listings: Option<JoinHandle<Vec<String>>>,
     /// Its place among the sessions of its login.
     place: Option<Place>,
+    /// Its place among the connections of its address.
+    _counted: Option<Counted>,
     relay: Option<Relay>,
     /// Why `relay` is gone while replies of it are owed.
     lost: Option<Reply>,
@@ -162,18 +166,24 @@ impl Connection {
     ) -> Option<Self> {
         let (kind, address) = (rules.kind, client.peer.ip().to_canonical());
         let backend = &gate.backend().route.settings.address;
+        let name = ClientName::default();
+        let arrived = gate.desk.access.arrive(address, std::time::Instant::now());
+        let (counted, count) = arrived.unzip();
         let connection = Self {
             session: Session::new(rules),
             facts: Facts {
                 address,
                 kind,
                 tls: None,
-                name: ClientName::None,
+                client: access::client(address, &name),
+                name,
+                count,
                 listings: Vec::new(),
                 account: gate.desk.sending.stranger(address),
             },
             listings: None,
             place: None,
+            _counted: counted,
             relay: None,
             lost: None,
             owed: VecDeque::new(),
@@ -253,6 +263,7 @@ impl Connection {
             self.listings = Some(tokio::spawn(async move { names.listings(address).await }));
         }
         self.facts.name = names.client_name(address).await;
+        self.facts.client = access::client(address, &self.facts.name);
         if let ClientName::Verified(name) = &self.facts.name {
             self.recorder.named(name);
         }
@@ -562,6 +573,7 @@ impl Connection {
             trace,
             settings: &self.gate.settings,
             deadline: self.deadline,
+            is_discarded: self.session.discards_message(),
             authors: sending.reads_from(account).then_some(&judge as &AuthorJudge),
         };
         let streamed = content::stream(&mut self.client, relay, terms).await;
@@ -609,7 +621,12 @@ impl Counsel for Surroundings<'_> {
     }
 
     fn rule(&self, question: &Question<'_>) -> Ruling {
-        self.gate.desk.rule(question, self.facts, std::time::Instant::now())
+        let Ruled { ruling, note } =
+            self.gate.desk.rule(question, self.facts, std::time::Instant::now());
+        if let Some(note) = note {
+            record::ruled(self.facts, &note);
+        }
+        ruling
     }
 }
 

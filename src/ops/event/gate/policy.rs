@@ -2,6 +2,7 @@
 //! lists that do not answer.
 //!
 //! ```text
+//! ruleset=check_rcpt, arg1=<x@far.test>, relay=[192.0.2.7], by=/etc/mail/access:12, reject=550 5.7.1 ...
 //! account: login=alice@example.org, state=suspicious, sign=hard-limit, relay=[192.0.2.7], locked=3600, detail="..."
 //! account: login=alice@example.org, state=released, left=1200
 //! dnsbl: zone=zen.example.org, state=down, reason="no answer in time"
@@ -11,6 +12,32 @@
 use super::text::{Client, Value, Xtext};
 use crate::base::Printable;
 use crate::ops::log::EVENT;
+
+/// What the access map decided.
+#[derive(Debug, Clone, Copy)]
+pub struct AccessEvent<'a> {
+    /// `check_relay`, `check_mail`, `check_rcpt`.
+    pub ruleset: &'a str,
+    /// The address it was asked about, perhaps of the peer's making.
+    pub argument: &'a str,
+    /// Who it was.
+    pub client: Client<'a>,
+    /// `/etc/mail/access:12`; empty where no line decided.
+    pub place: &'a str,
+    /// `reject=550 5.7.1 ...`, `discard`, `quarantine`.
+    pub outcome: &'a str,
+}
+
+/// Records that the access map refused, discarded or would have quarantined.
+pub fn access_ruled(event: &AccessEvent<'_>) {
+    let AccessEvent { ruleset, argument, client, place, outcome } = event;
+    let (argument, outcome) = (Value(argument), Printable::from(*outcome));
+    let place = if place.is_empty() { String::new() } else { format!(", by={}", Value(place)) };
+    tracing::info!(
+        target: EVENT,
+        "ruleset={ruleset}, arg1={argument}, relay={client}{place}, {outcome}"
+    );
+}
 
 /// An account that looks stolen.
 #[derive(Debug, Clone, Copy)]
