@@ -15,7 +15,7 @@ use std::time::Instant;
 
 use super::desk::{Facts, Ruling};
 use super::names::ClientName;
-use crate::policy::access::arrivals::{Counted, Arrivals, Count};
+use crate::policy::access::arrivals::{Arrivals, Count, Counted};
 use crate::policy::access::{Cause, Client, Decision, PtrState, Site, TlsFacts, Visit};
 use crate::tls::Negotiated;
 use crate::wire::smtp::reply::Reply;
