@@ -11,7 +11,8 @@
 //! | RCPT | may it send to this recipient, that is: relay, or deliver here |
 //!
 //! Whoever may not be told apart from the others gets `Pass`, so a rule has to
-//! say no; but for one: a client that has not logged in relays nothing.
+//! say no; but for one: a client that has not logged in relays only where the
+//! access map, or a class beside it, lets it.
 
 use std::net::IpAddr;
 use std::sync::Arc;
