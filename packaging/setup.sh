@@ -60,6 +60,7 @@ command ps                                       procps               procps-ng
 command ss                                       iproute2             iproute
 command man                                      man-db               man-db
 command groff                                    groff-base           groff-base
+command dnsmasq                                  dnsmasq-base         dnsmasq
 '
 # Servers that ask a saslauthd, one a line as above. Most of them exclude sendmail, or would
 # have to be configured to be installed; the tests lay their files over the host's

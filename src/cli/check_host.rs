@@ -16,6 +16,7 @@ use crate::backend::kerberos5;
 use crate::backend::sasldb;
 use crate::backend::store::{self, StoreError};
 use crate::config::{Inspected, Problem, kerberos5_settings};
+use crate::daemon::{gate_policy, sender_map};
 use crate::sys::host;
 use crate::tls::{ServerTls, Stage};
 
@@ -29,6 +30,7 @@ pub(super) fn warnings(file: &Inspected) -> Vec<Problem> {
     found.extend(password_store(file));
     found.extend(sasldb(file));
     found.extend(kerberos5(file));
+    found.extend(senders(file));
     found.extend(socket(file));
     found.extend(accounts(file));
     found.extend(unused(file));
@@ -126,6 +128,13 @@ fn sasldb(file: &Inspected) -> Option<Problem> {
     }
     let error = sasldb::read_file(&file.config.sasldb.present_path()).err()?;
     Some(file.warning("sasldb.path", error.to_string(), "its users would be unavailable"))
+}
+
+fn senders(file: &Inspected) -> Option<Problem> {
+    let settings = gate_policy::sending_settings(&file.config);
+    let error = sender_map::read(settings.sender_map.as_deref()?, &settings.realm).err()?;
+    let label = "the gate would not start";
+    Some(file.warning("policy.sender.map", error.to_string(), label))
 }
 
 fn kerberos5(file: &Inspected) -> Option<Problem> {

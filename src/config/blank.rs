@@ -9,8 +9,12 @@ use std::time::Duration;
 
 use super::Config;
 use crate::backend::ldap::{Deref, Scope};
+use crate::gate::names::NameSettings;
+use crate::gate::sending::SendingSettings;
 use crate::gate::{AuthSource, BareNewlines, Limits, Timeouts};
 use crate::ops::log::{Level, Target};
+use crate::policy::rate::{RateSettings, TheftSettings};
+use crate::policy::sender::SenderSettings;
 use crate::server::saslauthd::UnavailableReply;
 use crate::{auth, backend, gate, ops, server, tls};
 
@@ -201,5 +205,26 @@ fn gate(fqdn: &str) -> gate::Settings {
             data_final: Duration::ZERO,
             session: Duration::ZERO,
         },
+        sending: sending(),
+        names: NameSettings {
+            servers: Vec::new(),
+            time_limit: Duration::ZERO,
+            clients: 0,
+            remembered: 0,
+            client_names: false,
+            zones: Vec::new(),
+            exempt: Vec::new(),
+        },
+    }
+}
+
+fn sending() -> SendingSettings {
+    SendingSettings {
+        realm: String::new(),
+        sessions: None,
+        sender: SenderSettings::default(),
+        sender_map: None,
+        rate: RateSettings::default(),
+        theft: TheftSettings { networks: 0, within: Duration::ZERO, lock: Duration::ZERO, size: 0 },
     }
 }

@@ -225,6 +225,50 @@ const OTHER_VALUES: &[(&str, &str)] = &[
     ("tls.minimum_version", "[tls]\ncertificate = \"/x\"\nkey = \"/y\"\nminimum_version = \"1.3\""),
     ("log.level", "[log]\nlevel = \"warn\""),
     ("log.target", "[log]\ntarget = \"stderr\""),
+    ("policy.sender.allow", "[policy.sender]\nallow = [\"own\"]"),
+    ("policy.sender.map", "[policy.sender]\nallow = [\"own\"]\nmap = \"/x/senders\""),
+    ("policy.sender.detail", "[policy.sender]\ndetail = \"-\""),
+    ("policy.sender.check_from", "[policy.sender]\nallow = [\"own\"]\ncheck_from = true"),
+    ("policy.rate.of", "[[policy.rate]]\nof = \"login\"\ncount = \"messages\"\nlimit = 7"),
+    ("policy.rate.count", "[[policy.rate]]\nof = \"network\"\ncount = \"recipients\"\nlimit = 7"),
+    ("policy.rate.limit", "[[policy.rate]]\nof = \"address\"\ncount = \"mebibytes\"\nlimit = 8"),
+    (
+        "policy.rate.per",
+        "[[policy.rate]]\nof = \"login\"\ncount = \"messages\"\nlimit = 7\nper = \"7m\"",
+    ),
+    (
+        "policy.rate.burst",
+        "[[policy.rate]]\nof = \"login\"\ncount = \"messages\"\nlimit = 7\nburst = 3",
+    ),
+    (
+        "policy.rate.hard",
+        "[[policy.rate]]\nof = \"login\"\ncount = \"messages\"\nlimit = 7\nhard = 70",
+    ),
+    (
+        "policy.rate.logins",
+        "[[policy.rate]]\nof = \"login\"\ncount = \"messages\"\nlimit = 7\nlogins = [\"@x\"]",
+    ),
+    (
+        "policy.rate.except_logins",
+        "[[policy.rate]]\nof = \"login\"\ncount = \"messages\"\nlimit = 7\nexcept_logins = [\"@x\"]",
+    ),
+    (
+        "policy.rate.except_networks",
+        "[[policy.rate]]\nof = \"login\"\ncount = \"messages\"\nlimit = 7\nexcept_networks = [\"10.0.0.0/8\"]",
+    ),
+    ("policy.realm", "[policy]\nrealm = \"other.test\""),
+    ("policy.account.max_sessions", "[policy.account]\nmax_sessions = 7"),
+    ("policy.account.stolen_networks", "[policy.account]\nstolen_networks = 7"),
+    ("policy.account.stolen_within", "[policy.account]\nstolen_within = \"7m\""),
+    ("policy.account.lock", "[policy.account]\nlock = \"7m\""),
+    ("policy.account.size", "[policy.account]\nsize = 700"),
+    ("policy.dns.block_lists", "[policy.dns]\nblock_lists = [\"zen.test=127.0.0.2\"]"),
+    ("policy.dns.exempt", "[policy.dns]\nexempt = [\"192.0.2.0/24\"]"),
+    ("policy.dns.client_names", "[policy.dns]\nclient_names = false"),
+    ("policy.dns.servers", "[policy.dns]\nservers = [\"127.0.0.1\"]"),
+    ("policy.dns.timeout", "[policy.dns]\ntimeout = \"7s\""),
+    ("policy.dns.max_clients", "[policy.dns]\nmax_clients = 7"),
+    ("policy.dns.cache", "[policy.dns]\ncache = 7"),
 ];
 
 fn good(source: &str) -> Config {

@@ -6,9 +6,11 @@
 
 pub mod authd;
 pub mod gate;
+pub mod gate_policy;
 pub mod pam;
 pub mod signals;
 
 mod certificates;
 mod files_watch;
+pub mod sender_map;
 mod service;

@@ -17,6 +17,7 @@ use super::session::ContentOutcome;
 use super::settings::{BareNewlines, Settings};
 use crate::wire::smtp::Stray;
 use crate::wire::smtp::data::{Discipline, Scanner, State};
+use crate::wire::smtp::header::{Authors, FromReader};
 use crate::wire::smtp::reply::Reply;
 
 /// How it ended, for the session and for the log line.
@@ -42,11 +43,16 @@ pub(super) struct Terms<'a> {
     pub(super) settings: &'a Settings,
     /// When the session must be over, however slowly its client sends.
     pub(super) deadline: Instant,
+    /// Whom the authors of the message are shown, if anybody wants to see them.
+    pub(super) authors: Option<&'a AuthorJudge<'a>>,
 }
+
+/// Refuses a message for its authors.
+pub(super) type AuthorJudge<'a> = dyn Fn(&Authors) -> Option<Reply> + Send + Sync + 'a;
 
 /// Reads content from `client` up to its end and writes it, behind the trace, to `relay`.
 pub(super) async fn stream(client: &mut Client, relay: Relay, terms: Terms<'_>) -> Streamed {
-    let Terms { trace, settings, deadline } = terms;
+    let Terms { trace, settings, deadline, authors } = terms;
     let mut transfer = Transfer {
         scanner: Scanner::new(match settings.bare_newlines {
             BareNewlines::Reject => Discipline::Reject,
@@ -60,6 +66,7 @@ pub(super) async fn stream(client: &mut Client, relay: Relay, terms: Terms<'_>) 
         trouble: None,
         discarded: 0,
         deadline,
+        authors: authors.map(|judge| (FromReader::default(), judge)),
     };
     let outcome = transfer.run(client, settings).await;
     let Transfer { scanner, relay, trouble, arrived, .. } = transfer;
@@ -67,7 +74,7 @@ pub(super) async fn stream(client: &mut Client, relay: Relay, terms: Terms<'_>) 
     Streamed { outcome, bytes: scanner.bytes(), relay, trouble }
 }
 
-struct Transfer {
+struct Transfer<'a> {
     scanner: Scanner,
     /// Read and not yet scanned.
     arrived: Vec<u8>,
@@ -82,6 +89,8 @@ struct Transfer {
     trouble: Option<RelayError>,
     discarded: u64,
     deadline: Instant,
+    /// While the header goes on and somebody wants to know who wrote the message.
+    authors: Option<(FromReader, &'a AuthorJudge<'a>)>,
 }
 
 enum Verdict {
@@ -96,7 +105,7 @@ enum Progress {
     Doubt,
 }
 
-impl Transfer {
+impl Transfer<'_> {
     async fn run(&mut self, client: &mut Client, settings: &Settings) -> ContentOutcome {
         loop {
             match self.scan(settings.limits.message_bytes) {
@@ -130,6 +139,7 @@ impl Transfer {
                 self.scanner.scan(&self.arrived, &mut self.block)
             };
             self.arrived.drain(..scanned.consumed);
+            self.read_authors(scanned.state == State::End);
             if is_refused {
                 self.discarded += scanned.consumed as u64;
             } else if self.scanner.bytes() > limit_bytes {
@@ -146,6 +156,21 @@ impl Transfer {
                 State::More if self.discarded > MAX_DISCARD_BYTES => return Progress::Doubt,
                 State::More => return Progress::More,
             }
+        }
+    }
+
+    /// Shows the authors to who wants to see them, once the header is over. The block holds what
+    /// was scanned since the last call: it is written before more is scanned.
+    fn read_authors(&mut self, is_end: bool) {
+        let Some((reader, judge)) = &mut self.authors else { return };
+        let is_over = reader.feed(&self.block) || is_end;
+        if !is_over {
+            return;
+        }
+        let refusal = judge(&reader.authors());
+        self.authors = None;
+        if let Some(refusal) = refusal {
+            self.refuse(refusal);
         }
     }
 

@@ -14,7 +14,11 @@
 //! say no; but for one: a client that has not logged in relays nothing.
 
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
 
+use super::names::ClientName;
+use super::sending::{Account, Sending};
 use super::settings::ListenerKind;
 use crate::base::Identity;
 use crate::tls::Negotiated;
@@ -30,6 +34,12 @@ pub struct Facts {
     pub kind: ListenerKind,
     /// What TLS agreed on, once it is on.
     pub tls: Option<Negotiated>,
+    /// Its name, as far as the DNS said.
+    pub name: ClientName,
+    /// The DNS block lists it is on; known at RCPT.
+    pub listings: Vec<String>,
+    /// Its user, or its lack of one, for [`Sending`].
+    pub account: Account,
 }
 
 /// What a session asks.
@@ -65,21 +75,38 @@ pub enum Ruling {
 }
 
 /// What the desk goes by; shared by all sessions, replaced at a reload.
-#[derive(Debug, Clone, Default)]
-pub struct Desk {}
+#[derive(Clone)]
+pub struct Desk {
+    /// Who sends as whom, and how much.
+    pub sending: Arc<Sending>,
+}
 
 impl Desk {
-    /// Rules on `question` about a client of whom `facts` are known.
+    /// Rules on `question`, asked at `now` about a client of whom `facts` are known.
     #[must_use]
-    pub fn rule(&self, question: &Question<'_>, facts: &Facts) -> Ruling {
-        match question {
-            Question::Rcpt { login: None, .. } => self.relaying(facts),
-            _ => Ruling::Pass,
-        }
+    pub fn rule(&self, question: &Question<'_>, facts: &Facts, now: Instant) -> Ruling {
+        let outcome = match question {
+            Question::Connect => Ok(()),
+            Question::Mail { mail, .. } => {
+                self.sending.mail(&facts.account, mail.sender.address(), now)
+            }
+            Question::Rcpt { login: Some(_), .. } => self.sending.recipient(&facts.account, now),
+            Question::Rcpt { login: None, .. } => unlisted(facts)
+                .and_then(|()| self.relaying(facts))
+                .and_then(|()| self.sending.recipient(&facts.account, now)),
+        };
+        outcome.err().map_or(Ruling::Pass, Ruling::Refuse)
     }
 
     /// Nobody has logged in, so mail goes to our own domains or nowhere.
-    fn relaying(&self, _facts: &Facts) -> Ruling {
-        Ruling::Refuse(Reply::new(550, "5.7.1", "Relaying denied"))
+    fn relaying(&self, _facts: &Facts) -> Result<(), Reply> {
+        Err(Reply::new(550, "5.7.1", "Relaying denied"))
     }
+}
+
+/// Refuses a client that is on a block list, in sendmail's words.
+fn unlisted(facts: &Facts) -> Result<(), Reply> {
+    let Some(zone) = facts.listings.first() else { return Ok(()) };
+    let text = format!("Rejected: {} listed at {zone}", facts.address);
+    Err(Reply::new(550, "5.7.1", text))
 }

@@ -12,24 +12,29 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::backends::Backend;
 use super::client::{Client, NoLine};
-use super::content::{self, Terms};
+use super::content::{self, AuthorJudge, Terms};
 use super::desk::{Desk, Facts, Question, Ruling};
+use super::names::{ClientName, Names};
 use super::record::{self, Recorder};
 use super::relay::{Relay, RelayError};
 use super::session::{Asked, ContentOutcome, Counsel, Event, Next, Notice, Rules, Session, Turn};
-use super::settings::{Settings, TlsMode};
+use super::settings::{ListenerKind, Settings, TlsMode};
 use super::trace::Trace;
-use crate::auth::{Conversation, ExchangeContext, Mechanisms, Response, StepResult};
-use crate::base::Origin;
+use crate::auth::{Conversation, ExchangeContext, Mechanisms, Response, StepResult, Verdict};
+use crate::base::{Origin, Reason, ReasonCode};
 use crate::listen::Admission;
 use crate::ops::event::gate::Rejection;
+use crate::policy::rate::Place;
 use crate::tls::ServerTls;
 use crate::wire::smtp::ehlo::Capabilities;
+use crate::wire::smtp::header::Authors;
+use crate::wire::smtp::line::Line;
 use crate::wire::smtp::reply::Reply;
 
 /// Everything the sessions of a gate share. A reload makes a new one; sessions
@@ -45,6 +50,8 @@ pub struct Gate {
     pub backends: Vec<Arc<Backend>>,
     /// What policy says.
     pub desk: Desk,
+    /// Who asks the DNS; `None` where nothing is to be asked.
+    pub names: Option<Arc<Names>>,
     /// The session's rules on each listener, in the order of the settings.
     pub rules: Vec<Arc<Rules>>,
 }
@@ -115,6 +122,10 @@ struct Connection {
     session: Session,
     /// What the desk goes by.
     facts: Facts,
+    /// The block lists that are being asked.
+    listings: Option<JoinHandle<Vec<String>>>,
+    /// Its place among the sessions of its login.
+    place: Option<Place>,
     relay: Option<Relay>,
     /// Why `relay` is gone while replies of it are owed.
     lost: Option<Reply>,
@@ -153,7 +164,16 @@ impl Connection {
         let backend = &gate.backend().route.settings.address;
         let connection = Self {
             session: Session::new(rules),
-            facts: Facts { address, kind, tls: None },
+            facts: Facts {
+                address,
+                kind,
+                tls: None,
+                name: ClientName::None,
+                listings: Vec::new(),
+                account: gate.desk.sending.stranger(address),
+            },
+            listings: None,
+            place: None,
             relay: None,
             lost: None,
             owed: VecDeque::new(),
@@ -173,8 +193,14 @@ impl Connection {
     async fn run(mut self) {
         // Only the first clients of a gate wait here: for the offer to be complete.
         let _ = timeout(FIRST_PROBE, self.gate.backend().health.known()).await;
+        self.look_up_client().await;
         let mut event = Event::Connected;
         let end = loop {
+            if let Event::Line(Line::Complete(line)) = &event
+                && starts_with_rcpt(line)
+            {
+                self.await_listings().await;
+            }
             let is_theirs = matches!(event, Event::Replied(_) | Event::RelayFailed(_));
             let mut turn = self.guard(event);
             self.recorder.turn(&turn, &self.session);
@@ -216,6 +242,30 @@ impl Connection {
             };
         }
         turn
+    }
+
+    /// Asks the DNS who a client of an `mta` listener is. Its name is waited for, the lists are not.
+    async fn look_up_client(&mut self) {
+        let Facts { address, kind: ListenerKind::Mta, .. } = self.facts else { return };
+        let Some(names) = self.gate.names.clone() else { return };
+        if names.has_lists_for(address) {
+            let names = Arc::clone(&names);
+            self.listings = Some(tokio::spawn(async move { names.listings(address).await }));
+        }
+        self.facts.name = names.client_name(address).await;
+        if let ClientName::Verified(name) = &self.facts.name {
+            self.recorder.named(name);
+        }
+    }
+
+    /// Waits for the lists, unless the client has logged in by now.
+    async fn await_listings(&mut self) {
+        let Some(mut asked) = self.listings.take() else { return };
+        if self.session.user().is_some() {
+            asked.abort();
+            return;
+        }
+        self.facts.listings = self.client.meanwhile(&mut asked).await.unwrap_or_default();
     }
 
     /// Queues a reply for the client, in its turn: what the backend owes comes
@@ -368,8 +418,25 @@ impl Connection {
                 Event::Challenge(challenge)
             }
             StepResult::Done { claimed, verdict } => {
+                let verdict = self.take_place(verdict);
                 record::judged(self.client.peer, &mechanism, claimed.as_ref(), &verdict);
                 Event::Judged(verdict)
+            }
+        }
+    }
+
+    /// A login that is right still needs a place among the sessions of its user.
+    fn take_place(&mut self, verdict: Verdict) -> Verdict {
+        let Verdict::Accepted(user) = &verdict else { return verdict };
+        match self.gate.desk.sending.user(user.identity(), self.facts.address) {
+            Ok((account, place)) => {
+                self.facts.account = account;
+                self.place = place;
+                verdict
+            }
+            Err(most) => {
+                let why = format!("this login has {most} sessions (policy.account.max_sessions)");
+                Verdict::Unavailable(Reason::new(ReasonCode::Busy, why))
             }
         }
     }
@@ -479,6 +546,7 @@ impl Connection {
         let trace = Trace {
             client_name: self.session.client_name().unwrap_or("unknown"),
             peer: self.client.peer,
+            name: &self.facts.name,
             hostname: self.session.hostname(),
             is_authenticated: self.session.user().is_some(),
             tls: self.client.tls.as_ref(),
@@ -488,11 +556,19 @@ impl Connection {
             date: &record::date_now(),
         }
         .header();
-        let terms = Terms { trace, settings: &self.gate.settings, deadline: self.deadline };
+        let (sending, account) = (&self.gate.desk.sending, &self.facts.account);
+        let judge = |authors: &Authors| sending.authors(account, authors).err();
+        let terms = Terms {
+            trace,
+            settings: &self.gate.settings,
+            deadline: self.deadline,
+            authors: sending.reads_from(account).then_some(&judge as &AuthorJudge),
+        };
         let streamed = content::stream(&mut self.client, relay, terms).await;
         self.client.slim();
         self.relay = streamed.relay;
         self.recorder.content_bytes(streamed.bytes);
+        sending.content(account, streamed.bytes, std::time::Instant::now());
         if let Some(error) = &streamed.trouble {
             self.recorder.backend_trouble(error);
         }
@@ -533,8 +609,12 @@ impl Counsel for Surroundings<'_> {
     }
 
     fn rule(&self, question: &Question<'_>) -> Ruling {
-        self.gate.desk.rule(question, self.facts)
+        self.gate.desk.rule(question, self.facts, std::time::Instant::now())
     }
+}
+
+fn starts_with_rcpt(line: &[u8]) -> bool {
+    line.get(..4).is_some_and(|verb| verb.eq_ignore_ascii_case(b"RCPT"))
 }
 
 /// RFC 5321 §4.3.2. A 530 to MAIL is about the gate, not about its client, who did log in.

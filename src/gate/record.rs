@@ -14,6 +14,8 @@ use crate::wire::smtp::reply::Reply;
 /// Keeps what a session's log lines need: its id, the message counter, the clock of a transaction.
 pub(super) struct Recorder {
     peer: SocketAddr,
+    /// Its verified name.
+    name: Option<String>,
     /// Address of the backend, as configured.
     backend: String,
     /// What TLS agreed on with the client, once it is on.
@@ -37,6 +39,7 @@ impl Recorder {
         event::connected(&client_of(peer), listener);
         Self {
             peer,
+            name: None,
             backend: backend.to_owned(),
             tls: None,
             session_id: session_id(),
@@ -50,6 +53,15 @@ impl Recorder {
         }
     }
 
+    /// The DNS says that the client is called so.
+    pub(super) fn named(&mut self, name: &str) {
+        self.name = Some(name.to_owned());
+    }
+
+    fn client(&self) -> event::Client<'_> {
+        event::Client { name: self.name.as_deref(), address: self.peer.ip() }
+    }
+
     /// Records what a turn says is worth it.
     pub(super) fn turn(&mut self, turn: &Turn, session: &Session) {
         self.turns += 1;
@@ -58,7 +70,7 @@ impl Recorder {
         }
         if let Some(notice) = turn.notice {
             let reply = turn.reply.as_ref().map(Reply::first_line).unwrap_or_default();
-            event::rejected(&client_of(self.peer), rejection(notice), &reply);
+            event::rejected(&self.client(), rejection(notice), &reply);
         }
         if let Some(ended) = &turn.ended {
             self.ended(ended, session);
@@ -67,10 +79,10 @@ impl Recorder {
 
     /// TLS is on with the client.
     pub(super) fn encrypted(&mut self, tls: &Negotiated) {
-        event::tls_started(&client_of(self.peer), &facts_of(tls));
+        event::tls_started(&self.client(), &facts_of(tls));
         if let Some(shown) = &tls.certificate {
             event::tls_certificate(&event::PresentedCertificate {
-                client: client_of(self.peer),
+                client: self.client(),
                 subject: &shown.subject,
                 issuer: &shown.issuer,
                 problem: shown.problem.as_deref(),
@@ -106,7 +118,7 @@ impl Recorder {
         let reply = ended.reply.as_ref().map(Reply::first_line).unwrap_or_default();
         event::message(&event::MessageEvent {
             id: &self.message_id,
-            client: client_of(self.peer),
+            client: self.client(),
             login: &login,
             from: &ended.sender,
             recipients: &recipients,
@@ -128,7 +140,7 @@ impl Recorder {
 
     /// The backend failed this session. The message's own line says what became of it.
     pub(super) fn backend_trouble(&self, error: &dyn std::error::Error) {
-        event::backend_trouble(&client_of(self.peer), &error.to_string());
+        event::backend_trouble(&self.client(), &error.to_string());
     }
 
     /// TLS is on with the backend.
@@ -139,7 +151,7 @@ impl Recorder {
     /// The session is over.
     pub(super) fn disconnected(&self, end: &'static str) {
         event::disconnected(&event::SessionEvent {
-            client: client_of(self.peer),
+            client: self.client(),
             duration: self.connected.elapsed(),
             commands: self.turns,
             messages: self.messages,

@@ -16,6 +16,10 @@ mod limits;
 mod listener;
 mod log;
 mod pam;
+mod policy;
+mod policy_dns;
+mod policy_rate;
+mod policy_sender;
 mod rimap;
 mod route;
 mod sasldb;
@@ -89,6 +93,11 @@ pub static SECTIONS: &[Section] = &[
     gate::SECTION,
     gate::LISTENER,
     gate::BACKEND,
+    policy::SECTION,
+    policy_sender::SECTION,
+    policy_rate::RATE,
+    policy_rate::ACCOUNT,
+    policy_dns::SECTION,
     tls::SECTION,
     tls::CERTIFICATE,
     log::SECTION,
