@@ -12,7 +12,7 @@ use crate::backend::ldap::{Deref, Scope};
 use crate::gate::names::NameSettings;
 use crate::gate::sending::SendingSettings;
 use crate::gate::{AuthSource, BareNewlines, Limits, Timeouts};
-use crate::ops::log::{Level, Target};
+use crate::ops::log::{Format, Level, Target};
 use crate::policy::rate::{RateSettings, TheftSettings};
 use crate::policy::sender::SenderSettings;
 use crate::server::saslauthd::UnavailableReply;
@@ -64,7 +64,11 @@ pub(super) fn config(fqdn: &str) -> Config {
         sasldb: backend::sasldb::Settings { path: Some(PathBuf::new()), max_bytes: 0 },
         gate: gate(fqdn),
         tls: None,
-        log: ops::log::Settings { level: Level::Error, target: Target::Stderr },
+        log: ops::log::Settings {
+            level: Level::Error,
+            target: Target::Stderr,
+            format: Format::Json,
+        },
     }
 }
 

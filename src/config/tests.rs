@@ -225,6 +225,7 @@ const OTHER_VALUES: &[(&str, &str)] = &[
     ("tls.minimum_version", "[tls]\ncertificate = \"/x\"\nkey = \"/y\"\nminimum_version = \"1.3\""),
     ("log.level", "[log]\nlevel = \"warn\""),
     ("log.target", "[log]\ntarget = \"stderr\""),
+    ("log.format", "[log]\nformat = \"json\""),
     ("policy.sender.allow", "[policy.sender]\nallow = [\"own\"]"),
     ("policy.sender.map", "[policy.sender]\nallow = [\"own\"]\nmap = \"/x/senders\""),
     ("policy.sender.detail", "[policy.sender]\ndetail = \"-\""),
