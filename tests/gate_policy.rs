@@ -1,6 +1,5 @@
 //! Who sends as whom, and how much, through the built gate: senders, From:
 //! headers, limits, sessions, accounts that look stolen.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod support;
 

@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::daemon;
 use crate::ops::log;
 use crate::ops::syslog::Program;
+use crate::ops::systemd::InheritedSockets;
 
 /// Arguments. What is given here counts instead of the configuration, also after a reload.
 #[derive(Debug, clap::Args)]
@@ -32,7 +33,8 @@ pub(super) fn run(args: &Args, config: &ConfigSource) -> ExitCode {
     if let Err(error) = log::init(settings.log, Program::Gate) {
         return failed("saslgate gate", &error);
     }
-    let prepared = match daemon::gate::prepare(&settings) {
+    let mut inherited = InheritedSockets::from_environment();
+    let prepared = match daemon::gate::prepare(&settings, &mut inherited) {
         Ok(prepared) => prepared,
         Err(error) => return failed("saslgate gate", &error),
     };

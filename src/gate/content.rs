@@ -41,6 +41,8 @@ pub(super) struct Terms<'a> {
     /// The trace header that stands before it.
     pub(super) trace: Vec<u8>,
     pub(super) settings: &'a Settings,
+    /// Largest message on this listener.
+    pub(super) limit_bytes: u64,
     /// When the session must be over, however slowly its client sends.
     pub(super) deadline: Instant,
     /// Whom the authors of the message are shown, if anybody wants to see them.
@@ -52,7 +54,7 @@ pub(super) type AuthorJudge<'a> = dyn Fn(&Authors) -> Option<Reply> + Send + Syn
 
 /// Reads content from `client` up to its end and writes it, behind the trace, to `relay`.
 pub(super) async fn stream(client: &mut Client, relay: Relay, terms: Terms<'_>) -> Streamed {
-    let Terms { trace, settings, deadline, authors } = terms;
+    let Terms { trace, settings, limit_bytes, deadline, authors } = terms;
     let mut transfer = Transfer {
         scanner: Scanner::new(match settings.bare_newlines {
             BareNewlines::Reject => Discipline::Reject,
@@ -65,6 +67,7 @@ pub(super) async fn stream(client: &mut Client, relay: Relay, terms: Terms<'_>) 
         verdict: None,
         trouble: None,
         discarded: 0,
+        limit_bytes,
         deadline,
         authors: authors.map(|judge| (FromReader::default(), judge)),
     };
@@ -88,6 +91,7 @@ struct Transfer<'a> {
     verdict: Option<Verdict>,
     trouble: Option<RelayError>,
     discarded: u64,
+    limit_bytes: u64,
     deadline: Instant,
     /// While the header goes on and somebody wants to know who wrote the message.
     authors: Option<(FromReader, &'a AuthorJudge<'a>)>,
@@ -108,7 +112,7 @@ enum Progress {
 impl Transfer<'_> {
     async fn run(&mut self, client: &mut Client, settings: &Settings) -> ContentOutcome {
         loop {
-            match self.scan(settings.limits.message_bytes) {
+            match self.scan(self.limit_bytes) {
                 Progress::End => break,
                 Progress::Doubt => return ContentOutcome::RefusedAndLost(self.refusal()),
                 Progress::More => {}

@@ -194,8 +194,17 @@ impl Recorder {
 
 /// A connection beyond a limit.
 pub(super) fn turned_away(peer: SocketAddr, why: event::Rejection) {
-    let client = event::Client { name: None, address: peer.ip(), session: "" };
-    event::rejected(&client, why, "421");
+    event::rejected(&unknown(peer), why, "421");
+}
+
+/// A proxy that did not say for whom it connects.
+pub(super) fn no_proxy_header(proxy: SocketAddr, why: &str) {
+    event::rejected(&unknown(proxy), event::Rejection::BadProxyHeader, why);
+}
+
+/// A client that has no session.
+fn unknown(peer: SocketAddr) -> event::Client<'static> {
+    event::Client { name: None, address: peer.ip(), session: "" }
 }
 
 /// Now, as RFC 5322 §3.3 writes it, in UTC.

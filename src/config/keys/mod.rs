@@ -8,6 +8,7 @@
 mod authd;
 mod cache;
 mod gate;
+mod gate_listener;
 mod httpform;
 mod kerberos5;
 pub(super) mod ldap;

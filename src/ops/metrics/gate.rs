@@ -33,7 +33,7 @@ pub struct Gate {
 }
 
 /// The reasons of `ops::event::gate::Rejection`.
-const REJECTIONS: [&str; 11] = [
+const REJECTIONS: [&str; 12] = [
     "too-many-sessions",
     "too-many-sessions-from-address",
     "too-many-commands",
@@ -44,6 +44,7 @@ const REJECTIONS: [&str; 11] = [
     "bdat-not-offered",
     "timeout",
     "unwelcome",
+    "bad-proxy-header",
     OTHER,
 ];
 const TLS: [&str; 4] = ["TLSv1.3", "TLSv1.2", "failed", OTHER];

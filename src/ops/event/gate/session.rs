@@ -158,6 +158,8 @@ pub enum Rejection {
     Timeout,
     /// Policy does not let this client in.
     Unwelcome,
+    /// A proxy connected, and sent no header that could be read.
+    BadProxyHeader,
 }
 
 impl Rejection {
@@ -173,6 +175,7 @@ impl Rejection {
             Self::BdatNotOffered => "bdat-not-offered",
             Self::Timeout => "timeout",
             Self::Unwelcome => "unwelcome",
+            Self::BadProxyHeader => "bad-proxy-header",
         }
     }
 }
