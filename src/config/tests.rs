@@ -186,6 +186,13 @@ const OTHER_VALUES: &[(&str, &str)] = &[
         "gate.listener.mechanisms",
         "[[gate.listener]]\naddress = \"[::1]:25\"\nkind = \"mta\"\nmechanisms = [\"PLAIN\"]",
     ),
+    ("authd.handover.gates", "[authd.handover]\ngates = [\"saslgate-gate\"]"),
+    ("authd.handover.mail_servers", "[authd.handover]\nmail_servers = [\"smmta\"]"),
+    (
+        "authd.handover.sockets",
+        "[[authd.listener]]\nname = \"x\"\nsocket = \"/run/y/mux\"\n[authd.handover]\nsockets = [\"x\"]",
+    ),
+    ("authd.handover.lifetime", "[authd.handover]\nlifetime = \"7s\""),
     (
         "gate.listener.socket",
         "[[gate.listener]]\naddress = \"[::1]:25\"\nkind = \"mta\"\nsocket = \"x\"",
