@@ -12,7 +12,7 @@ use crate::backend::ldap::{Deref, Scope};
 use crate::gate::names::NameSettings;
 use crate::gate::sending::SendingSettings;
 use crate::gate::{AuthSource, BareNewlines, Limits, Timeouts};
-use crate::ops::log::{Level, Target};
+use crate::ops::log::{Format, Level, Target};
 use crate::policy::rate::{RateSettings, TheftSettings};
 use crate::policy::sender::SenderSettings;
 use crate::server::saslauthd::UnavailableReply;
@@ -79,7 +79,11 @@ pub(super) fn config(fqdn: &str) -> Config {
             relay_domains_file: Some(PathBuf::new()),
         },
         tls: None,
-        log: ops::log::Settings { level: Level::Error, target: Target::Stderr },
+        log: ops::log::Settings {
+            level: Level::Error,
+            target: Target::Stderr,
+            format: Format::Json,
+        },
     }
 }
 

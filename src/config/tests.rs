@@ -275,6 +275,7 @@ const OTHER_VALUES: &[(&str, &str)] = &[
     ("policy.access.relay_domains_file", "[policy.access]\nrelay_domains_file = \"/x/relay\""),
     ("log.level", "[log]\nlevel = \"warn\""),
     ("log.target", "[log]\ntarget = \"stderr\""),
+    ("log.format", "[log]\nformat = \"json\""),
     ("policy.sender.allow", "[policy.sender]\nallow = [\"own\"]"),
     ("policy.sender.map", "[policy.sender]\nallow = [\"own\"]\nmap = \"/x/senders\""),
     ("policy.sender.detail", "[policy.sender]\ndetail = \"-\""),

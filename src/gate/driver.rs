@@ -371,7 +371,6 @@ impl Connection {
     /// A handshake, which a stop of the service does not wait for.
     async fn encrypt(self) -> Option<Self> {
         let Self { client, gate, stop, mut recorder, mut facts, .. } = self;
-        let peer = client.peer;
         let limit = gate.settings.timeouts.handshake;
         let handshake = timeout(limit, client.encrypt(&gate.tls));
         let reason = match stop.soon.run_until_cancelled(handshake).await {
@@ -386,7 +385,7 @@ impl Connection {
             Some(Err(_)) => "the client took too long".to_owned(),
             None => "the service is stopping".to_owned(),
         };
-        record::handshake_failed(peer, &reason);
+        recorder.handshake_failed(&reason);
         recorder.disconnected("no TLS");
         None
     }
@@ -404,7 +403,7 @@ impl Connection {
         let started = Conversation::start(&self.gate.mechanisms, &mechanism, &context, limit);
         match started {
             Some(conversation) => self.step(conversation, mechanism, initial).await,
-            None => Event::Judged(record::mechanism_vanished(self.client.peer, &mechanism)),
+            None => Event::Judged(self.recorder.mechanism_vanished(&mechanism)),
         }
     }
 
@@ -413,7 +412,7 @@ impl Connection {
             Some((conversation, mechanism)) => {
                 self.step(conversation, mechanism, Some(response)).await
             }
-            None => Event::Judged(record::mechanism_vanished(self.client.peer, "(none)")),
+            None => Event::Judged(self.recorder.mechanism_vanished("(none)")),
         }
     }
 
@@ -430,7 +429,7 @@ impl Connection {
             }
             StepResult::Done { claimed, verdict } => {
                 let verdict = self.take_place(verdict);
-                record::judged(self.client.peer, &mechanism, claimed.as_ref(), &verdict);
+                self.recorder.judged(&mechanism, claimed.as_ref(), &verdict);
                 Event::Judged(verdict)
             }
         }
