@@ -240,7 +240,12 @@ impl Connection {
     /// answered with 220, whatever stands there (RFC 3207 §6, CVE-2011-0411).
     fn guard(&mut self, event: Event) -> Turn {
         let limit_bytes = self.session.limits().message_bytes;
-        let surroundings = Surroundings { gate: &self.gate, facts: &self.facts, limit_bytes };
+        let surroundings = Surroundings {
+            gate: &self.gate,
+            facts: &self.facts,
+            recorder: &self.recorder,
+            limit_bytes,
+        };
         let turn = self.session.handle(event, &surroundings);
         if matches!(turn.next, Next::StartTls) && self.client.has_buffered_input() {
             let text = "nothing may follow STARTTLS before the handshake, closing connection";
@@ -613,6 +618,7 @@ impl Connection {
 struct Surroundings<'a> {
     gate: &'a Gate,
     facts: &'a Facts,
+    recorder: &'a Recorder,
     /// Largest message on this listener.
     limit_bytes: u64,
 }
@@ -626,7 +632,7 @@ impl Counsel for Surroundings<'_> {
         let Ruled { ruling, note } =
             self.gate.desk.rule(question, self.facts, std::time::Instant::now());
         if let Some(note) = note {
-            record::ruled(self.facts, &note);
+            self.recorder.ruled(&note);
         }
         ruling
     }

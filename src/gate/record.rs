@@ -4,8 +4,6 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::access::Note;
-use super::desk::Facts;
-use super::names::ClientName;
 use super::session::{BrokenExchange, Ended, Notice, Outcome, Session, Turn};
 use super::trace::protocol;
 use crate::auth::Verdict;
@@ -13,21 +11,6 @@ use crate::base::{Identity, Reason, ReasonCode};
 use crate::ops::event::gate as event;
 use crate::tls::Negotiated;
 use crate::wire::smtp::reply::Reply;
-
-/// Records what the access map decided about a client of whom `facts` are known.
-pub(super) fn ruled(facts: &Facts, note: &Note) {
-    let name = match &facts.name {
-        ClientName::Verified(name) => Some(name.as_str()),
-        _ => None,
-    };
-    event::access_ruled(&event::AccessEvent {
-        ruleset: note.ruleset,
-        argument: &note.argument,
-        client: event::Client { name, address: facts.address },
-        place: &note.place,
-        outcome: &note.outcome,
-    });
-}
 
 /// Keeps what a session's log lines need: its id, the message counter, the clock of a transaction.
 pub(super) struct Recorder {
@@ -81,6 +64,17 @@ impl Recorder {
     fn client(&self) -> event::Client<'_> {
         let (name, session) = (self.name.as_deref(), self.session_id.as_str());
         event::Client { name, address: self.peer.ip(), session }
+    }
+
+    /// Records what the access map decided.
+    pub(super) fn ruled(&self, note: &Note) {
+        event::access_ruled(&event::AccessEvent {
+            ruleset: note.ruleset,
+            argument: &note.argument,
+            client: self.client(),
+            place: &note.place,
+            outcome: &note.outcome,
+        });
     }
 
     /// Records what a turn says is worth it.

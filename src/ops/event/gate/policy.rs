@@ -32,13 +32,7 @@ pub struct AccessEvent<'a> {
 
 /// Records that the access map refused, discarded or would have quarantined.
 pub fn access_ruled(event: &AccessEvent<'_>) {
-    let AccessEvent { ruleset, argument, client, place, outcome } = event;
-    let (argument, outcome) = (Value(argument), Printable::from(*outcome));
-    let place = if place.is_empty() { String::new() } else { format!(", by={}", Value(place)) };
-    tracing::info!(
-        target: EVENT,
-        "ruleset={ruleset}, arg1={argument}, relay={client}{place}, {outcome}"
-    );
+    tell!(info, event);
 }
 
 /// An account that looks stolen.
@@ -74,6 +68,30 @@ pub fn block_list_down(zone: &str, reason: &str) {
 /// A block list answers again.
 pub fn block_list_up(zone: &str) {
     tell!(info, &BlockList { zone, reason: None });
+}
+
+impl fmt::Display for AccessEvent<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let AccessEvent { ruleset, argument, client, place, outcome } = self;
+        let (head, argument) = (client.head(), Value(argument));
+        write!(f, "{head}ruleset={ruleset}, arg1={argument}, relay={client}")?;
+        if !place.is_empty() {
+            write!(f, ", by={}", Value(place))?;
+        }
+        write!(f, ", {}", Printable::from(*outcome))
+    }
+}
+
+impl Members for AccessEvent<'_> {
+    const EVENT: &'static str = "ruleset";
+
+    fn write(&self, to: &mut Object<'_, '_>) -> fmt::Result {
+        self.client.members(to)?;
+        to.text("ruleset", self.ruleset)?;
+        to.text("argument", self.argument)?;
+        to.text("by", self.place)?;
+        to.text("outcome", self.outcome)
+    }
 }
 
 impl fmt::Display for SuspicionEvent<'_> {
