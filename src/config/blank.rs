@@ -12,11 +12,11 @@ use crate::backend::ldap::{Deref, Scope};
 use crate::gate::names::NameSettings;
 use crate::gate::sending::SendingSettings;
 use crate::gate::{AuthSource, BareNewlines, Limits, Timeouts};
-use crate::ops::log::{Level, Target};
+use crate::ops::log::{Format, Level, Target};
 use crate::policy::rate::{RateSettings, TheftSettings};
 use crate::policy::sender::SenderSettings;
 use crate::server::saslauthd::UnavailableReply;
-use crate::{auth, backend, gate, ops, server, tls};
+use crate::{auth, backend, gate, ops, policy, server, tls};
 
 /// A blank for a host called `fqdn`.
 pub(super) fn config(fqdn: &str) -> Config {
@@ -69,8 +69,21 @@ pub(super) fn config(fqdn: &str) -> Config {
         // The other choice than the default: none.
         sasldb: backend::sasldb::Settings { path: Some(PathBuf::new()), max_bytes: 0 },
         gate: gate(fqdn),
+        access: policy::access::Settings {
+            map: Some(PathBuf::new()),
+            delay_checks: true,
+            relay_loopback: false,
+            local_domains: vec![String::new()],
+            local_domains_file: Some(PathBuf::new()),
+            relay_domains: vec![String::new()],
+            relay_domains_file: Some(PathBuf::new()),
+        },
         tls: None,
-        log: ops::log::Settings { level: Level::Error, target: Target::Stderr },
+        log: ops::log::Settings {
+            level: Level::Error,
+            target: Target::Stderr,
+            format: Format::Json,
+        },
     }
 }
 

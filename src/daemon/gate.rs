@@ -15,8 +15,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::gate_policy;
-use super::sender_map::SenderMapError;
+use super::gate_policy::{self, DeskError};
 use super::signals::Signals;
 use super::{certificates, service};
 use crate::auth::Mechanisms;
@@ -51,9 +50,9 @@ pub enum StartError {
     /// The certificate, the key or the CA file.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// `policy.sender.map`.
-    #[error("policy.sender.map: {0}")]
-    SenderMap(#[from] SenderMapError),
+    /// A file of `[policy]`.
+    #[error(transparent)]
+    Policy(#[from] DeskError),
     /// `policy.dns`.
     #[error("policy.dns: {0}")]
     Names(#[from] NamesError),

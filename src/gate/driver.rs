@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::access::{self, Ruled};
 use super::arrival::{Arrival, Caller};
 use super::backends::Backend;
 use super::client::{Client, NoLine};
@@ -31,6 +32,7 @@ use crate::auth::{Conversation, ExchangeContext, Mechanisms, Response, StepResul
 use crate::base::{Origin, Reason, ReasonCode};
 use crate::listen::Admission;
 use crate::ops::event::gate::Rejection;
+use crate::policy::access::arrivals::Counted;
 use crate::policy::rate::Place;
 use crate::tls::ServerTls;
 use crate::wire::smtp::ehlo::Capabilities;
@@ -125,6 +127,8 @@ struct Connection {
     listings: Option<JoinHandle<Vec<String>>>,
     /// Its place among the sessions of its login.
     place: Option<Place>,
+    /// Its place among the connections of its address.
+    _counted: Option<Counted>,
     relay: Option<Relay>,
     /// Why `relay` is gone while replies of it are owed.
     lost: Option<Reply>,
@@ -161,18 +165,24 @@ impl Connection {
     ) -> Option<Self> {
         let (kind, address) = (rules.kind, client.peer.ip().to_canonical());
         let backend = &gate.backend().route.settings.address;
+        let name = ClientName::default();
+        let arrived = gate.desk.access.arrive(address, std::time::Instant::now());
+        let (counted, count) = arrived.unzip();
         let connection = Self {
             session: Session::new(rules),
             facts: Facts {
                 address,
                 kind,
                 tls: None,
-                name: ClientName::None,
+                client: access::client(address, &name),
+                name,
+                count,
                 listings: Vec::new(),
                 account: gate.desk.sending.stranger(address),
             },
             listings: None,
             place: None,
+            _counted: counted,
             relay: None,
             lost: None,
             owed: VecDeque::new(),
@@ -230,7 +240,12 @@ impl Connection {
     /// answered with 220, whatever stands there (RFC 3207 §6, CVE-2011-0411).
     fn guard(&mut self, event: Event) -> Turn {
         let limit_bytes = self.session.limits().message_bytes;
-        let surroundings = Surroundings { gate: &self.gate, facts: &self.facts, limit_bytes };
+        let surroundings = Surroundings {
+            gate: &self.gate,
+            facts: &self.facts,
+            recorder: &self.recorder,
+            limit_bytes,
+        };
         let turn = self.session.handle(event, &surroundings);
         if matches!(turn.next, Next::StartTls) && self.client.has_buffered_input() {
             let text = "nothing may follow STARTTLS before the handshake, closing connection";
@@ -253,6 +268,7 @@ impl Connection {
             self.listings = Some(tokio::spawn(async move { names.listings(address).await }));
         }
         self.facts.name = names.client_name(address).await;
+        self.facts.client = access::client(address, &self.facts.name);
         if let ClientName::Verified(name) = &self.facts.name {
             self.recorder.named(name);
         }
@@ -366,7 +382,6 @@ impl Connection {
     /// A handshake, which a stop of the service does not wait for.
     async fn encrypt(self) -> Option<Self> {
         let Self { client, gate, stop, mut recorder, mut facts, .. } = self;
-        let peer = client.peer;
         let limit = gate.settings.timeouts.handshake;
         let handshake = timeout(limit, client.encrypt(&gate.tls));
         let reason = match stop.soon.run_until_cancelled(handshake).await {
@@ -381,7 +396,7 @@ impl Connection {
             Some(Err(_)) => "the client took too long".to_owned(),
             None => "the service is stopping".to_owned(),
         };
-        record::handshake_failed(peer, &reason);
+        recorder.handshake_failed(&reason);
         recorder.disconnected("no TLS");
         None
     }
@@ -399,7 +414,7 @@ impl Connection {
         let started = Conversation::start(&self.gate.mechanisms, &mechanism, &context, limit);
         match started {
             Some(conversation) => self.step(conversation, mechanism, initial).await,
-            None => Event::Judged(record::mechanism_vanished(self.client.peer, &mechanism)),
+            None => Event::Judged(self.recorder.mechanism_vanished(&mechanism)),
         }
     }
 
@@ -408,7 +423,7 @@ impl Connection {
             Some((conversation, mechanism)) => {
                 self.step(conversation, mechanism, Some(response)).await
             }
-            None => Event::Judged(record::mechanism_vanished(self.client.peer, "(none)")),
+            None => Event::Judged(self.recorder.mechanism_vanished("(none)")),
         }
     }
 
@@ -425,7 +440,7 @@ impl Connection {
             }
             StepResult::Done { claimed, verdict } => {
                 let verdict = self.take_place(verdict);
-                record::judged(self.client.peer, &mechanism, claimed.as_ref(), &verdict);
+                self.recorder.judged(&mechanism, claimed.as_ref(), &verdict);
                 Event::Judged(verdict)
             }
         }
@@ -569,6 +584,7 @@ impl Connection {
             settings: &self.gate.settings,
             limit_bytes: self.session.limits().message_bytes,
             deadline: self.deadline,
+            is_discarded: self.session.discards_message(),
             authors: sending.reads_from(account).then_some(&judge as &AuthorJudge),
         };
         let streamed = content::stream(&mut self.client, relay, terms).await;
@@ -608,6 +624,7 @@ impl Connection {
 struct Surroundings<'a> {
     gate: &'a Gate,
     facts: &'a Facts,
+    recorder: &'a Recorder,
     /// Largest message on this listener.
     limit_bytes: u64,
 }
@@ -618,7 +635,12 @@ impl Counsel for Surroundings<'_> {
     }
 
     fn rule(&self, question: &Question<'_>) -> Ruling {
-        self.gate.desk.rule(question, self.facts, std::time::Instant::now())
+        let Ruled { ruling, note } =
+            self.gate.desk.rule(question, self.facts, std::time::Instant::now());
+        if let Some(note) = note {
+            self.recorder.ruled(&note);
+        }
+        ruling
     }
 }
 

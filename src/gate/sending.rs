@@ -215,7 +215,7 @@ impl Sending {
         }
         event::account_suspicious(&event::SuspicionEvent {
             login,
-            client: event::Client { name: None, address: account.address },
+            client: event::Client { name: None, address: account.address, session: "" },
             sign: match sign {
                 Sign::HardLimit => "hard-limit",
                 Sign::NewNetworks(_) => "new-networks",

@@ -19,6 +19,7 @@ mod listener;
 mod log;
 mod pam;
 mod policy;
+mod policy_access;
 mod policy_dns;
 mod policy_rate;
 mod policy_sender;
@@ -97,6 +98,7 @@ pub static SECTIONS: &[Section] = &[
     gate::LISTENER,
     gate::BACKEND,
     policy::SECTION,
+    policy_access::SECTION,
     policy_sender::SECTION,
     policy_rate::RATE,
     policy_rate::ACCOUNT,
