@@ -366,7 +366,7 @@ impl Connection {
                 Err(NoLine::Encrypted) => {
                     let reason = "a TLS record before STARTTLS: the client is set to TLS from \
                                   the start, which is for another port";
-                    record::handshake_failed(self.client.peer, reason);
+                    self.recorder.handshake_failed(reason);
                     None
                 }
             },
