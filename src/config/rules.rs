@@ -5,6 +5,7 @@
 
 mod authd;
 mod gate;
+mod policy;
 mod servers;
 mod tls;
 
@@ -30,6 +31,8 @@ pub(super) fn check(reading: &mut Reading) {
         gate::clear_text_stays_here,
         gate::verification_needs_tls,
         gate::accounts_are_whole,
+        policy::somebody_may_send,
+        policy::hard_is_beyond_soft,
         paths_apart,
         memory_for_lanes,
         work_of_a_hash,

@@ -27,6 +27,8 @@ use crate::wire::smtp::xtext;
 pub struct Introduction {
     /// Its address, and where it connected to.
     pub ends: Ends,
+    /// Its name in the DNS, where that leads back to the address.
+    pub name: Option<String>,
     /// What it called itself, as validated.
     pub helo: String,
     /// Who logged in; `None` before a login.
@@ -181,6 +183,7 @@ mod tests {
                 source: "192.0.2.7:50000".parse().unwrap(),
                 destination: "198.51.100.1:587".parse().unwrap(),
             },
+            name: None,
             helo: "laptop.test".to_owned(),
             login: login.map(|name| Identity::parse(name, "").unwrap()),
             token,

@@ -21,6 +21,7 @@ pub(crate) mod ldap;
 pub(crate) mod mail_clients;
 pub(crate) mod milter;
 pub(crate) mod pam;
+pub(crate) mod pki;
 pub(crate) mod process;
 pub(crate) mod saslauthd;
 pub(crate) mod sasldb;

@@ -81,7 +81,7 @@ impl Relay {
     async fn xclient(&mut self, client: &Introduction) -> Result<(), RelayError> {
         let login = client.login.as_ref().map(Identity::to_string);
         let attributes = xclient::Attributes {
-            name: None,
+            name: client.name.as_deref(),
             address: client.ends.source,
             destination: client.ends.destination,
             helo: &client.helo,
