@@ -363,6 +363,12 @@ impl Connection {
                 Ok(line) => Some(Event::Line(line)),
                 Err(NoLine::Late) => Some(Event::TimedOut),
                 Err(NoLine::Gone) => None,
+                Err(NoLine::Encrypted) => {
+                    let reason = "a TLS record before STARTTLS: the client is set to TLS from \
+                                  the start, which is for another port";
+                    self.recorder.handshake_failed(reason);
+                    None
+                }
             },
             () = self.stop.soon.cancelled(), if is_idle => Some(Event::Stopping),
         }
