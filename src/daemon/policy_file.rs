@@ -44,7 +44,7 @@ pub fn read(path: &Path) -> Result<Vec<u8>, PolicyFileError> {
         return Err(unfit("it is not a regular file"));
     }
     if metadata.mode() & 0o002 != 0 {
-        return Err(unfit("everybody may write to it, and so let himself relay: chmod o-w"));
+        return Err(unfit("everybody may write to it, and so make the rules: chmod o-w"));
     }
     let mut bytes = Vec::new();
     file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
