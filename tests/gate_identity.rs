@@ -336,3 +336,37 @@ fn what_a_client_says_in_auth_is_not_what_sendmail_hears() {
     let told = milter.mails().pop().unwrap();
     assert_eq!(told.get("auth_author"), None, "{told:?}");
 }
+
+#[test]
+fn a_service_account_logs_the_gate_in_and_its_connections_are_everybodys() {
+    let authd = authd("");
+    let sendmail = distant_sendmail(&authd, "");
+    let file = authd.dir().join("service-password");
+    fs::write(&file, format!("{PASSWORD}\n")).unwrap();
+    fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let identity = format!(
+        "identity = \"login\"\nlogin_user = \"{ALICE}\"\nlogin_password_file = \"{}\"",
+        file.display()
+    );
+    // The users of the gate are others than those of sendmail.
+    let backend = over_tls(&sendmail, &identity);
+    let world = World::start(sendmail.address(), &Options { backend, ..Options::default() });
+    for number in 1..=3 {
+        let mut client = world.log_in();
+        relay(&mut client, "by the gate");
+        client.expect("QUIT", 221);
+        client.expect_closed();
+        world.wait_for_sessions(number);
+    }
+    assert_eq!(sendmail.mails().len(), 3);
+    let log = sendmail.maillog();
+    // The probe's, and one that all messages went over.
+    assert_eq!(log.matches(&format!("authid={ALICE}, mech=PLAIN")).count(), 2, "{log}");
+    fs::write(&file, "wrong\n").unwrap();
+    let backend = over_tls(&sendmail, &identity);
+    let options = Options { backend, ..Options::default() };
+    let mut world = World::start(sendmail.address(), &options);
+    let mut client = world.log_in();
+    client.expect("MAIL FROM:<a@client.test>", 421);
+    world.service.wait_for_log(&format!("it answered the login of {ALICE} with "));
+}

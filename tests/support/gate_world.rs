@@ -163,7 +163,7 @@ fn config(dir: &Path, backend: SocketAddr, options: &Options) -> String {
 }
 
 /// The addresses with the ports that the kernel chose, as the log names them.
-fn listeners(log: &str) -> Vec<SocketAddr> {
+pub(crate) fn listeners(log: &str) -> Vec<SocketAddr> {
     let (_, rest) = log.split_once("listening on ").unwrap();
     rest.lines().next().unwrap().split(", ").map(|text| text.parse().unwrap()).collect()
 }

@@ -10,9 +10,12 @@ use crate::base::{Identity, Secret};
 use crate::gate::introduction::{Introduction, Way};
 use crate::gate::settings::IdentityWay;
 use crate::gate::stream::Stream;
-use crate::wire::proxy;
+use crate::wire::proxy::{self, Ends};
 use crate::wire::smtp::ehlo::Capabilities;
 use crate::wire::xclient;
+
+/// The backend went away before the first byte.
+const NO_HEADER: RelayError = RelayError::Lost { what: "a PROXY header" };
 
 /// What was told on a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,14 +39,20 @@ impl Relay {
             (IdentityWay::Proxy, Some(client)) => proxy::v2(&client.ends),
             (IdentityWay::Proxy, None) => proxy::V2_LOCAL.to_vec(),
             (IdentityWay::ProxyV1, Some(client)) => proxy::v1(&client.ends),
-            (IdentityWay::ProxyV1, None) => proxy::V1_UNKNOWN.to_vec(),
+            // Postfix knows no UNKNOWN: we are our own client.
+            (IdentityWay::ProxyV1, None) => proxy::v1(&self.ends()?),
             _ => return Ok(()),
         };
-        let sent = match &mut self.stream {
-            Stream::Plain(stream) => stream.write_all(&header).await,
-            Stream::Tls(_) => return Ok(()),
-        };
-        sent.map_err(|_| RelayError::Lost { what: "a PROXY header" })
+        let Stream::Plain(stream) = &mut self.stream else { return Ok(()) };
+        stream.write_all(&header).await.map_err(|_| NO_HEADER)
+    }
+
+    fn ends(&self) -> Result<Ends, RelayError> {
+        let Stream::Plain(stream) = &self.stream else { return Err(NO_HEADER) };
+        let ends = stream
+            .local_addr()
+            .and_then(|source| stream.peer_addr().map(|destination| Ends { source, destination }));
+        ends.map_err(|_| NO_HEADER)
     }
 
     /// Tells whose mail comes; `None` is us, asking for ourselves.
