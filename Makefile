@@ -96,6 +96,7 @@ install: $(TARGET_DIR)/release/saslgate $(TARGET_DIR)/release/saslgate-pam ## In
 		install -d "$(DESTDIR)$(UNITDIR)/$${over##*/}" && \
 		install -m 0644 $$over/*.conf "$(DESTDIR)$(UNITDIR)/$${over##*/}" || exit 1; \
 	done
+	install -D -m 0644 packaging/sendmail/gate.m4 "$(DESTDIR)$(DATADIR)/sendmail/gate.m4"
 	install -m 0644 packaging/fail2ban/saslgate.conf "$(DESTDIR)$(DATADIR)/fail2ban-filter.conf"
 	install -m 0644 packaging/selinux/saslgate.cil systemd/authd-network.conf systemd/saslauthd-rights.conf "$(DESTDIR)$(DATADIR)"
 	install -m 0644 systemd/$(DISTRO)/sysusers.conf "$(DESTDIR)$(SYSUSERSDIR)/saslgate.conf"

@@ -7,6 +7,7 @@
 mod support;
 
 use std::fs;
+use std::net::SocketAddr;
 
 use support::fake_authd::{LOGIN, PASSWORD as FAKE_PASSWORD};
 use support::gate_world::{Options, World};
@@ -113,6 +114,30 @@ fn handover_makes_the_user_a_user_of_sendmail() {
         client.expect("QUIT", 221);
     }
     authd.wait_for_log("[user=alice] [service=smtp] [realm=example.org] [mech=handover]");
+}
+
+/// On the loopback itself, where sendmail relays for everybody: `M=a` shuts that.
+#[test]
+fn handover_opens_a_daemon_that_takes_nothing_without_a_login() {
+    let authd = authd("");
+    let port = process::free_port();
+    let daemon = format!("DAEMON_OPTIONS(`Port={port}, Addr=127.0.0.1, Name=GATE, M=Ea')dnl\n");
+    let sendmail = Sendmail::start(&sendmail::Options {
+        saslauthd: Some(authd.socket()),
+        extra_mc: daemon,
+        ..sendmail::Options::default()
+    });
+    let shut = SocketAddr::from(([127, 0, 0, 1], port));
+    let mut local = SmtpClient::connect(shut);
+    assert_eq!(local.reply().code, 220);
+    local.expect("EHLO localhost", 250);
+    local.expect("MAIL FROM:<a@client.test>", 530);
+    let backend = over_tls(&sendmail, "identity = \"handover\"");
+    let options = Options { auth: Some(authd.socket()), backend, ..Options::default() };
+    let world = World::start(shut, &options);
+    relay(&mut log_in(&world, ALICE, PASSWORD), "through the one door");
+    sendmail.wait_for_log("daemon=GATE");
+    assert_eq!(sendmail.mails().len(), 1);
 }
 
 #[test]

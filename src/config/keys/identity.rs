@@ -25,8 +25,8 @@ pub(super) const IDENTITY: Key = Key {
            come with saslgate. \"xclient\" is for Postfix. \"proxy\" (version 2, Postfix and Exim) \
            and \"proxy-v1\" tell the address alone. \"login\" logs in as login_user. \"none\" tells \
            nothing. \"auto\" takes XCLIENT where the MTA offers it, else the handover where authd \
-           gives a token and the MTA offers AUTH PLAIN, else nothing. All but the last two insist: \
-           what cannot be told is not sent.",
+           gives a token and the MTA offers AUTH PLAIN, else nothing. All but \"auto\" and \"none\" \
+           insist: what cannot be told is not sent.",
 };
 
 pub(super) const LOGIN_USER: Key = Key {
