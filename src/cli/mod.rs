@@ -18,6 +18,7 @@ mod check;
 mod check_host;
 mod check_unit;
 mod compat;
+mod control;
 mod exit;
 mod gate;
 mod man;
@@ -51,6 +52,10 @@ enum Command {
     Try(try_out::Args),
     /// Manage the users of the password store.
     User(user::Args),
+    /// Show the gate's sessions and backends.
+    Status(control::StatusArgs),
+    /// End sessions of the gate.
+    Kick(control::KickArgs),
     /// Check the configuration: every problem at once.
     Check(check::Args),
     /// Show every setting with its default and meaning, or explain one.
@@ -74,6 +79,8 @@ pub fn main() -> ExitCode {
         Command::Gate(args) => gate::run(&args, &config),
         Command::Try(args) => try_out::run(&args, &config),
         Command::User(args) => user::run(&args, &config),
+        Command::Status(args) => control::status(&args, &config),
+        Command::Kick(args) => control::kick(&args, &config),
         Command::Check(args) => check::run(&args, &config),
         Command::Config(args) => show_config::run(&args, &config),
         Command::Man(args) => man::run(&args, vec![Saslgate::command(), pam::command()]),

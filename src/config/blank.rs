@@ -70,6 +70,7 @@ pub(super) fn config(fqdn: &str) -> Config {
         sasldb: backend::sasldb::Settings { path: Some(PathBuf::new()), max_bytes: 0 },
         gate: gate(fqdn),
         tls: None,
+        metrics: server::metrics::Settings::default(),
         log: ops::log::Settings {
             level: Level::Error,
             target: Target::Stderr,
@@ -215,6 +216,7 @@ fn gate(fqdn: &str) -> gate::Settings {
             data_final: Duration::ZERO,
             session: Duration::ZERO,
         },
+        control: gate::ControlSettings { socket: None, group: None },
         sending: sending(),
         names: NameSettings {
             servers: Vec::new(),

@@ -76,6 +76,8 @@ pub struct Config {
     pub gate: gate::Settings,
     /// `[tls]`; `None` until a certificate is named, and then the gate cannot start.
     pub tls: Option<tls::Settings>,
+    /// `[metrics]`
+    pub metrics: server::metrics::Settings,
     /// `[log]`
     pub log: ops::log::Settings,
 }

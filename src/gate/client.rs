@@ -6,6 +6,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -13,8 +14,10 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use zeroize::Zeroizing;
 
+use super::roster::Traffic;
 use super::settings::Settings;
 use super::stream::Stream;
+use crate::ops::metrics::gate::GATE;
 use crate::tls::{HandshakeError, Negotiated, ServerStream, ServerTls};
 use crate::wire::proxy::Ends;
 use crate::wire::smtp::input::{Front, Input};
@@ -30,6 +33,8 @@ pub(super) struct Client {
     pub(super) local: SocketAddr,
     /// What TLS agreed on, once it is on.
     pub(super) tls: Option<Negotiated>,
+    /// What it has sent and been sent.
+    pub(super) traffic: Arc<Traffic>,
     /// Read and not yet consumed.
     input: Input,
     output: Vec<u8>,
@@ -66,6 +71,7 @@ impl Client {
             peer: ends.source,
             local: ends.destination,
             tls: None,
+            traffic: Arc::default(),
             input: Input::new(),
             output: Vec::new(),
             held_since: None,
@@ -101,6 +107,7 @@ impl Client {
     /// Queues a reply.
     pub(super) async fn reply(&mut self, reply: &Reply) -> io::Result<()> {
         reply.write(&mut self.output);
+        GATE.replied(reply.code);
         self.held_since.get_or_insert_with(Instant::now);
         if self.output.len() > MAX_HELD_BYTES {
             return self.flush().await;
@@ -123,6 +130,7 @@ impl Client {
         // Whoever drops this half-way leaves half a reply behind.
         self.is_cut = true;
         let written = timeout(self.write_limit, write).await;
+        self.traffic.wrote(self.output.len());
         self.output.clear();
         self.held_since = None;
         self.is_cut = !matches!(written, Ok(Ok(())));
@@ -170,7 +178,10 @@ impl Client {
         let mut arrived = Zeroizing::new([0; COMMAND_READ_BYTES]);
         loop {
             match self.stream.read(&mut arrived[..]).await {
-                Ok(count) if count > 0 => self.input.extend_from_slice(&arrived[..count]),
+                Ok(count) if count > 0 => {
+                    self.traffic.read(count);
+                    self.input.extend_from_slice(&arrived[..count]);
+                }
                 _ => return Err(NoLine::Gone),
             }
             if let Some(line) = self.buffered_line() {
@@ -193,7 +204,10 @@ impl Client {
     /// Reads content into the room that `block` has left.
     pub(super) async fn read_content(&mut self, block: &mut Vec<u8>) -> Result<(), NoLine> {
         match self.stream.read_buf(block).await {
-            Ok(count) if count > 0 => Ok(()),
+            Ok(count) if count > 0 => {
+                self.traffic.read(count);
+                Ok(())
+            }
             _ => Err(NoLine::Gone),
         }
     }

@@ -24,6 +24,7 @@ use super::desk::{Desk, Facts, Question, Ruling};
 use super::names::{ClientName, Names};
 use super::record::{self, Recorder};
 use super::relay::{Relay, RelayError};
+use super::roster::{Doing, Newcomer, Present, Roster};
 use super::session::{Asked, ContentOutcome, Counsel, Event, Next, Notice, Rules, Session, Turn};
 use super::settings::{ListenerKind, Settings, TlsMode};
 use super::trace::Trace;
@@ -31,6 +32,7 @@ use crate::auth::{Conversation, ExchangeContext, Mechanisms, Response, StepResul
 use crate::base::{Origin, Reason, ReasonCode};
 use crate::listen::Admission;
 use crate::ops::event::gate::Rejection;
+use crate::ops::metrics::gate::Step;
 use crate::policy::rate::Place;
 use crate::tls::ServerTls;
 use crate::wire::smtp::ehlo::Capabilities;
@@ -51,6 +53,8 @@ pub struct Gate {
     pub backends: Vec<Arc<Backend>>,
     /// What policy says.
     pub desk: Desk,
+    /// Who is here.
+    pub roster: Arc<Roster>,
     /// Who asks the DNS; `None` where nothing is to be asked.
     pub names: Option<Arc<Names>>,
     /// The session's rules on each listener, in the order of the settings.
@@ -132,8 +136,11 @@ struct Connection {
     owed: VecDeque<Owed>,
     conversation: Option<(Conversation, String)>,
     recorder: Recorder,
+    /// Its place on the roster.
+    seat: Present,
     /// When the session must be over.
     deadline: Instant,
+    /// `now` is of this session alone: it may be ended before the service stops.
     stop: Stop,
 }
 
@@ -161,6 +168,16 @@ impl Connection {
     ) -> Option<Self> {
         let (kind, address) = (rules.kind, client.peer.ip().to_canonical());
         let backend = &gate.backend().route.settings.address;
+        let recorder = Recorder::new(client.peer, client.local, backend);
+        let stop = Stop { now: stop.now.child_token(), ..stop };
+        let seat = gate.roster.enter(Newcomer {
+            id: recorder.session_id().to_owned(),
+            client: client.peer,
+            listener: client.local,
+            kind,
+            traffic: Arc::clone(&client.traffic),
+            cut: stop.now.clone(),
+        });
         let connection = Self {
             session: Session::new(rules),
             facts: Facts {
@@ -177,7 +194,8 @@ impl Connection {
             lost: None,
             owed: VecDeque::new(),
             conversation: None,
-            recorder: Recorder::new(client.peer, client.local, backend),
+            recorder,
+            seat,
             deadline: Instant::now() + gate.settings.timeouts.session,
             client,
             stop,
@@ -203,6 +221,10 @@ impl Connection {
             let is_theirs = matches!(event, Event::Replied(_) | Event::RelayFailed(_));
             let mut turn = self.guard(event);
             self.recorder.turn(&turn, &self.session);
+            if turn.ended.is_some() {
+                self.seat.accepted(self.recorder.messages());
+            }
+            self.seat.does(self.doing(&turn.next));
             if let Some(reply) = turn.reply.take()
                 && self.answer(reply, is_theirs).await.is_err()
             {
@@ -224,6 +246,18 @@ impl Connection {
             };
         };
         self.end(end).await;
+    }
+
+    /// What an administrator sees of the next thing.
+    fn doing(&self, next: &Next) -> Doing {
+        match next {
+            Next::Read if self.session.is_in_transaction() => Doing::Transaction,
+            Next::Read | Next::CancelExchange | Next::Close => Doing::Waiting,
+            Next::StartTls => Doing::Handshake,
+            Next::Authenticate { .. } | Next::Respond(_) => Doing::Authenticating,
+            Next::OpenRelay | Next::Ask { .. } => Doing::Backend,
+            Next::StreamContent => Doing::Content,
+        }
     }
 
     /// Lets the session decide; but STARTTLS with input behind it is never
@@ -287,7 +321,11 @@ impl Connection {
     /// goes with the work that used it.
     async fn perform_unless_stopped(&mut self, next: Next) -> Option<Event> {
         let now = self.stop.now.clone();
-        now.run_until_cancelled(self.perform(next)).await.unwrap_or(Some(Event::Stopping))
+        match now.run_until_cancelled(self.perform(next)).await {
+            Some(event) => event,
+            None if self.seat.is_kicked() => Some(Event::Kicked),
+            None => Some(Event::Stopping),
+        }
     }
 
     /// Does the next thing; `None` ends the session.
@@ -359,19 +397,22 @@ impl Connection {
 
     /// A handshake, which a stop of the service does not wait for.
     async fn encrypt(self) -> Option<Self> {
-        let Self { client, gate, stop, mut recorder, mut facts, .. } = self;
+        let Self { client, gate, stop, mut recorder, mut facts, seat, .. } = self;
         let limit = gate.settings.timeouts.handshake;
         let handshake = timeout(limit, client.encrypt(&gate.tls));
-        let reason = match stop.soon.run_until_cancelled(handshake).await {
+        let handshake = stop.now.run_until_cancelled(handshake);
+        let reason = match stop.soon.run_until_cancelled(handshake).await.flatten() {
             Some(Ok(Ok(client))) => {
+                seat.encrypted();
                 if let Some(tls) = &client.tls {
                     recorder.encrypted(tls);
                 }
                 facts.tls.clone_from(&client.tls);
-                return Some(Self { client, gate, stop, recorder, facts, ..self });
+                return Some(Self { client, gate, stop, recorder, facts, seat, ..self });
             }
             Some(Ok(Err(error))) => error.to_string(),
             Some(Err(_)) => "the client took too long".to_owned(),
+            None if seat.is_kicked() => "the administrator ended the session".to_owned(),
             None => "the service is stopping".to_owned(),
         };
         recorder.handshake_failed(&reason);
@@ -419,6 +460,9 @@ impl Connection {
             StepResult::Done { claimed, verdict } => {
                 let verdict = self.take_place(verdict);
                 self.recorder.judged(&mechanism, claimed.as_ref(), &verdict);
+                if let Verdict::Accepted(user) = &verdict {
+                    self.seat.logged_in(user.identity().to_string());
+                }
                 Event::Judged(verdict)
             }
         }
@@ -454,16 +498,21 @@ impl Connection {
             return Event::RelayFailed(Reply::new(530, "5.7.0", "Authentication required"));
         };
         let backend = Arc::clone(self.gate.backend());
+        self.seat.uses(&backend.route);
         while let Some(mut relay) = backend.pool.take(&permit) {
             if self.client.meanwhile(relay.clean()).await.is_ok() {
                 let capabilities = relay.capabilities().clone();
                 self.relay = Some(relay);
+                backend.counts.reused.one();
                 return Event::RelayReady(capabilities);
             }
         }
+        let began = Instant::now();
         let (route, health) = (Arc::clone(&backend.route), &backend.health);
         match self.client.meanwhile(Relay::open(Arc::clone(&route), permit)).await {
             Ok(relay) => {
+                backend.counts.opened.one();
+                backend.counts.latency(Step::Connect).note(began.elapsed());
                 let capabilities = relay.capabilities().clone();
                 health.is_up(&route.settings.address, &capabilities);
                 if let Some(tls) = relay.tls() {
@@ -512,8 +561,12 @@ impl Connection {
         let Some(mut relay) = self.relay.take() else {
             return self.relay_failed(&RelayError::Lost { what: "a command" });
         };
+        let began = Instant::now();
         match self.client.meanwhile(relay.answer(limit)).await {
             Ok(reply) if is_fitting(command, &reply) => {
+                if let Some(step) = step_of(command) {
+                    self.gate.backend().counts.latency(step).note(began.elapsed());
+                }
                 self.relay = Some(relay);
                 Event::Replied(reply)
             }
@@ -527,6 +580,7 @@ impl Connection {
 
     fn relay_failed(&mut self, error: &RelayError) -> Event {
         self.relay = None;
+        self.gate.backend().counts.failed.one();
         self.recorder.backend_trouble(error);
         let reply = error.reply();
         let owes_more = self.owed.iter().any(|owed| matches!(owed, Owed::Theirs(_)));
@@ -564,12 +618,16 @@ impl Connection {
             deadline: self.deadline,
             authors: sending.reads_from(account).then_some(&judge as &AuthorJudge),
         };
+        let began = Instant::now();
         let streamed = content::stream(&mut self.client, relay, terms).await;
+        let counts = &self.gate.backend().counts;
+        counts.latency(Step::Content).note(began.elapsed());
         self.client.slim();
         self.relay = streamed.relay;
         self.recorder.content_bytes(streamed.bytes);
         sending.content(account, streamed.bytes, std::time::Instant::now());
         if let Some(error) = &streamed.trouble {
+            counts.failed.one();
             self.recorder.backend_trouble(error);
         }
         Some(Event::ContentEnded(streamed.outcome))
@@ -617,6 +675,16 @@ impl Counsel for Surroundings<'_> {
 
 fn starts_with_rcpt(line: &[u8]) -> bool {
     line.get(..4).is_some_and(|verb| verb.eq_ignore_ascii_case(b"RCPT"))
+}
+
+/// The step of a backend's latency that `command` is.
+fn step_of(command: Asked) -> Option<Step> {
+    match command {
+        Asked::Mail => Some(Step::Mail),
+        Asked::Rcpt => Some(Step::Rcpt),
+        Asked::Data => Some(Step::Data),
+        Asked::Nothing => None,
+    }
 }
 
 /// RFC 5321 §4.3.2. A 530 to MAIL is about the gate, not about its client, who did log in.

@@ -17,6 +17,7 @@ mod ldap_service;
 mod limits;
 mod listener;
 mod log;
+mod metrics;
 mod pam;
 mod policy;
 mod policy_dns;
@@ -104,6 +105,7 @@ pub static SECTIONS: &[Section] = &[
     tls::SECTION,
     tls::CERTIFICATE,
     log::SECTION,
+    metrics::SECTION,
 ];
 
 impl Section {
