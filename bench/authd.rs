@@ -10,6 +10,8 @@
 
 #[path = "daemons.rs"]
 mod daemons;
+#[path = "goals.rs"]
+mod goals;
 #[path = "knocking.rs"]
 mod knocking;
 #[path = "place.rs"]
@@ -18,15 +20,18 @@ mod place;
 mod rounds;
 #[path = "table.rs"]
 mod table;
+#[path = "usage.rs"]
+mod usage;
 
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
 use daemons::{CYRUS, Daemon};
+use goals::Goals;
 use knocking::Group;
 use place::{OTHER, PASSWORD, USER, request};
-use rounds::{Goals, Run, alternate, ratio};
+use rounds::{Run, alternate, ratio};
 
 /// Rounds of a comparison that only the daemons' own speed decides.
 const SHORT: Duration = Duration::from_millis(1000);

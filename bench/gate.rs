@@ -1,236 +1,344 @@
-//! `saslgate gate` beside the bare backend, and beside sendmail doing STARTTLS
-//! and AUTH itself: one machine, one run.
+//! `saslgate gate` as a share of the ceiling, and beside sendmail: one machine, one run.
 //!
-//! `cargo bench --features peer-tests --bench gate`. Client, gate and backend
-//! share the machine's cores: a row compares fronts and is no absolute limit.
-//! Passwords are checked by a daemon that says yes, so that rows show the front.
+//! `cargo bench --features peer-tests --bench gate`, with words behind `--` only
+//! the scenes that have one of them in their name. TLS 1.3, ECDSA P-256, full
+//! handshakes, STARTTLS, AUTH PLAIN against our authd (store, cache). Load,
+//! fronts and sink share the machine's cores, so rates are no limits; the ceiling
+//! is a server that does the least (`ceiling.rs`), and shares of it travel.
+//! Fronts are asked in turns, and figures are the median of the rounds. The sink
+//! knows each message: one that is lost, doubled or altered ends the run.
 #![expect(clippy::expect_used, clippy::print_stdout, reason = "a program that measures and prints")]
 
+#[path = "ceiling.rs"]
+mod ceiling;
+#[path = "fronts.rs"]
+mod fronts;
+#[path = "goals.rs"]
+mod goals;
 #[path = "load.rs"]
 mod load;
-#[path = "peers.rs"]
-mod peers;
 #[path = "smtp.rs"]
 mod smtp;
 #[path = "../tests/support/mod.rs"]
 mod support;
 #[path = "table.rs"]
 mod table;
+#[path = "usage.rs"]
+mod usage;
 
-use std::fs;
-use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
-use std::time::Duration;
+use std::cell::RefCell;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
+use fronts::{Ceiling, Front, House};
+use goals::Goals;
+use load::Figures;
 use smtp::{Entry, Session};
-use support::gate::{Ready, Service};
-use support::process::{descendants, free_port};
 use support::sendmail::{Options, Sendmail};
+use usage::Usage;
 
-const TIME: Duration = Duration::from_secs(4);
-const CLIENTS: [usize; 2] = [1, 8];
+/// One front in one round.
+const ROUND: Duration = Duration::from_millis(2000);
+const ROUNDS: usize = 5;
 const SMALL: usize = 4 * 1024;
-const LARGE: usize = 5 * 1024 * 1024;
-const IDLE_SESSIONS: usize = 200;
+const LARGE: usize = 1024 * 1024;
+const MESSAGES_A_SESSION: usize = 20;
 
 /// sendmail accepts and drops at RCPT: what is left is its SMTP.
 const DISCARD: &str = "LOCAL_RULESETS\nSLocal_check_rcpt\nR$*\t\t\t$#discard $: discard\n";
 
-/// A front under test.
-struct Front<'a> {
+/// What clients do in one request of the load.
+type Work = fn(&Front, &Entry, &Letters) -> bool;
+
+/// A row of the table.
+struct Scene {
     name: &'static str,
-    server: SocketAddr,
-    entry: &'a Entry,
-    /// Processes whose memory an idle session costs.
-    pids: Vec<u32>,
+    clients: usize,
+    work: Work,
+    /// What one request counts for.
+    weight: f64,
+    /// Share of the ceiling to reach.
+    goal: f64,
+}
+
+const SCENES: &[Scene] = &[
+    Scene { name: "logins/s, 256 clients", clients: 256, work: log_in, weight: 1.0, goal: 0.70 },
+    Scene {
+        name: "sessions with one 4 KiB message/s, 64 clients",
+        clients: 64,
+        work: submit,
+        weight: 1.0,
+        goal: 0.70,
+    },
+    Scene {
+        name: "messages/s, 20 a session, 64 clients",
+        clients: 64,
+        work: submit_many,
+        weight: MESSAGES_A_SESSION as f64,
+        goal: 0.62,
+    },
+    Scene {
+        name: "messages/s, pipelined, 8 clients",
+        clients: 8,
+        work: pipelined,
+        weight: 1.0,
+        goal: 0.55,
+    },
+    Scene {
+        name: "MB/s, 1 MiB messages, 4 clients",
+        clients: 4,
+        work: large,
+        weight: LARGE as f64 / 1e6,
+        goal: 0.60,
+    },
+];
+
+/// Messages of a run: which were sent, and which the client heard to be accepted.
+struct Letters {
+    next: AtomicU64,
+    accepted: std::sync::Mutex<Vec<u64>>,
+}
+
+impl Letters {
+    /// Sends one of `bytes` bytes over `session`.
+    fn send(
+        &self,
+        session: &mut Session,
+        bytes: usize,
+        send: fn(&mut Session, &[u8]) -> std::io::Result<()>,
+    ) -> bool {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let is_accepted = send(session, &ceiling::message(number, bytes)).is_ok();
+        if is_accepted {
+            self.accepted.lock().expect("no panic").push(number);
+        }
+        is_accepted
+    }
+
+    /// Ends the run unless each message that a front took came once, as it was sent.
+    fn check(&self, house: &House) {
+        let accepted = std::mem::take(&mut *self.accepted.lock().expect("no panic"));
+        let wrong = accepted.iter().filter(|number| house.books.arrivals(**number) != 1).count();
+        assert_eq!(wrong, 0, "messages that were accepted and are lost or came twice");
+        assert_eq!(house.books.altered(), 0, "messages that were altered");
+    }
 }
 
 fn main() {
-    let dir = tempfile::tempdir().expect("a temporary directory");
-    let saslauthd = dir.path().join("mux");
-    peers::yes_saslauthd(&saslauthd);
-    let tls = smtp::trusting();
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if words.first().is_some_and(|first| first == Ceiling::ARGUMENT) {
+        return Ceiling::serve();
+    }
+    raise_open_files();
+    let words: Vec<&String> = words.iter().filter(|word| !word.starts_with('-')).collect();
+    let is_wanted = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(*word));
+    let house = House::start();
+    let letters = Letters { next: AtomicU64::new(0), accepted: std::sync::Mutex::default() };
+    let entry = smtp::trusting();
+    let mut goals = Goals::new();
+    let mut table = table::new(
+        "before a fast sink",
+        &["", "ceiling", "gate", "share", "p99 ms", "ceiling p99"],
+    );
+    for scene in SCENES.iter().filter(|scene| is_wanted(scene.name)) {
+        let runs = alternate(&[&house.ceiling, &house.gate], scene, &entry, &letters);
+        letters.check(&house);
+        let [top, ours] = [&runs[0], &runs[1]];
+        let share = median((0..ROUNDS).map(|n| ours[n].rate / top[n].rate).collect());
+        goals.at_least(scene.name, scene.goal, share);
+        table.add_row([
+            scene.name.to_owned(),
+            rate(top, scene.weight),
+            rate(ours, scene.weight),
+            format!("{share:.2}"),
+            table::ms(p99(ours)),
+            table::ms(p99(top)),
+        ]);
+    }
+    println!("{table}");
+    if is_wanted("one client") {
+        one_client(&house, &entry, &letters, &mut goals);
+    }
+    if is_wanted("cpu") {
+        processor_time(&house, &entry, &letters, &mut goals);
+    }
+    if is_wanted("idle") {
+        idle(&house, &entry, &mut goals);
+    }
+    if is_wanted("sendmail") {
+        before_sendmail(&house, &entry, &mut goals);
+    }
+    goals.print();
+}
 
-    let sink = peers::sink();
-    let (gate, at) = gate(&dir.path().join("sink"), sink, &saslauthd);
-    let fronts = [
-        Front {
-            name: "bare sink, no TLS, no AUTH",
-            server: sink,
-            entry: &Entry::Plain,
-            pids: vec![],
-        },
-        Front {
-            name: "gate (TLS, AUTH) before it",
-            server: at,
-            entry: &tls,
-            pids: vec![gate.pid()],
-        },
-    ];
-    compare("Before a sink that costs next to nothing", &fronts);
-    drop(gate);
+/// Each front in turns, `ROUNDS` times.
+fn alternate(
+    fronts: &[&Front],
+    scene: &Scene,
+    entry: &Entry,
+    letters: &Letters,
+) -> Vec<Vec<Figures>> {
+    let mut runs: Vec<Vec<Figures>> = fronts.iter().map(|_| Vec::new()).collect();
+    for _ in 0..ROUNDS {
+        for (front, run) in fronts.iter().zip(&mut runs) {
+            run.push(load::run(scene.clients, ROUND, || || (scene.work)(front, entry, letters)));
+        }
+    }
+    runs
+}
 
-    let bare = Sendmail::start(&Options { extra_mc: DISCARD.to_owned(), ..Options::default() });
+fn log_in(front: &Front, entry: &Entry, _: &Letters) -> bool {
+    Session::open(front.server, entry).is_ok_and(|session| session.quit().is_ok())
+}
+
+fn submit(front: &Front, entry: &Entry, letters: &Letters) -> bool {
+    session_of(1, front, entry, letters)
+}
+
+fn submit_many(front: &Front, entry: &Entry, letters: &Letters) -> bool {
+    session_of(MESSAGES_A_SESSION, front, entry, letters)
+}
+
+fn session_of(count: usize, front: &Front, entry: &Entry, letters: &Letters) -> bool {
+    let Ok(mut session) = Session::open(front.server, entry) else { return false };
+    let send = |_| letters.send(&mut session, SMALL, Session::send_step_by_step);
+    (0..count).all(send) && session.quit().is_ok()
+}
+
+thread_local! {
+    /// The session of a client that keeps it, with the front it is open to.
+    static KEPT: RefCell<Option<(std::net::SocketAddr, Session)>> = const { RefCell::new(None) };
+}
+
+fn pipelined(front: &Front, entry: &Entry, letters: &Letters) -> bool {
+    over_kept(front, entry, letters, SMALL)
+}
+
+fn large(front: &Front, entry: &Entry, letters: &Letters) -> bool {
+    over_kept(front, entry, letters, LARGE)
+}
+
+fn over_kept(front: &Front, entry: &Entry, letters: &Letters, bytes: usize) -> bool {
+    KEPT.with_borrow_mut(|kept| {
+        if kept.as_ref().is_none_or(|(server, _)| *server != front.server) {
+            *kept = Session::open(front.server, entry).ok().map(|open| (front.server, open));
+        }
+        let Some((_, session)) = kept else { return false };
+        letters.send(session, bytes, Session::send)
+    })
+}
+
+fn one_client(house: &House, entry: &Entry, letters: &Letters, goals: &mut Goals) {
+    let login = Scene { name: "", clients: 1, work: log_in, weight: 1.0, goal: 0.0 };
+    let message = Scene { work: pipelined, ..login };
+    let mut table = table::new("one client, p50 in ms", &["", "ceiling", "gate"]);
+    for (what, scene, goal) in [("login", login, 0.60), ("message", message, 0.25)] {
+        let runs = alternate(&[&house.ceiling, &house.gate], &scene, entry, letters);
+        let times = [&runs[0], &runs[1]].map(|run| {
+            median(run.iter().map(|figures| figures.p50.as_secs_f64() * 1000.0).collect())
+        });
+        goals.at_most(&format!("one client, {what} p50 in ms"), goal, times[1]);
+        table.add_row([what.to_owned(), format!("{:.2}", times[0]), format!("{:.2}", times[1])]);
+    }
+    letters.check(house);
+    println!("{table}");
+}
+
+/// Processor time of all processes of a front for a session with one message.
+fn processor_time(house: &House, entry: &Entry, letters: &Letters, goals: &mut Goals) {
+    let micros = |front: &Front| {
+        let used = || front.pids.iter().map(|pid| Usage::of(*pid).cpu).sum::<Duration>();
+        let (before, count) = (used(), AtomicU64::new(0));
+        load::run(16, ROUND, || {
+            || {
+                count.fetch_add(1, Ordering::Relaxed);
+                submit(front, entry, letters)
+            }
+        });
+        let sessions = count.load(Ordering::Relaxed).max(1) as f64;
+        (used() - before).as_secs_f64() * 1e6 / sessions
+    };
+    let of = |front: &Front| median((0..ROUNDS).map(|_| micros(front)).collect());
+    let (top, ours) = (of(&house.ceiling), of(&house.gate));
+    println!(
+        "\nCPU of a session with one message: ceiling {top:.0} us, gate and authd {ours:.0} us"
+    );
+    goals.at_most("CPU of a session with one message, in us", 290.0, ours);
+    letters.check(house);
+}
+
+/// What an idle session with TLS and a login holds.
+fn idle(house: &House, entry: &Entry, goals: &mut Goals) {
+    const SESSIONS: usize = 10_000;
+    let kib = |front: &Front| {
+        let held = || front.pids.iter().map(|pid| Usage::of(*pid).pss_kib).sum::<u64>() as f64;
+        let before = held();
+        let open: Vec<Session> =
+            (0..SESSIONS).filter_map(|_| Session::open(front.server, entry).ok()).collect();
+        assert_eq!(open.len(), SESSIONS, "sessions that could not be opened");
+        // What came with the last of them settles.
+        std::thread::sleep(Duration::from_secs(1));
+        (held() - before) / SESSIONS as f64
+    };
+    let (top, ours) = (kib(&house.ceiling), kib(&house.gate));
+    println!("\nan idle session, {SESSIONS} of them: ceiling {top:.1} KiB, gate {ours:.1} KiB");
+    goals.at_most("KiB of an idle session", 16.0, ours);
+}
+
+/// Sessions with one message: sendmail with TLS and AUTH of its own, and behind the gate.
+fn before_sendmail(house: &House, entry: &Entry, goals: &mut Goals) {
     let own = Sendmail::start(&Options {
-        saslauthd: Some(saslauthd.clone()),
+        saslauthd: Some(house.saslauthd.clone()),
         has_tls: true,
         extra_mc: DISCARD.to_owned(),
         ..Options::default()
     });
-    let (gate, at) = self::gate(&dir.path().join("sendmail"), bare.address(), &saslauthd);
-    let fronts = [
-        Front {
-            name: "sendmail (TLS, AUTH) itself",
-            server: own.address(),
-            entry: &tls,
-            pids: vec![own.pid()],
-        },
-        Front {
-            name: "gate (TLS, AUTH) before sendmail",
-            server: at,
-            entry: &tls,
-            pids: vec![gate.pid()],
-        },
-        Front {
-            name: "bare sendmail, no TLS, no AUTH",
-            server: bare.address(),
-            entry: &Entry::Plain,
-            pids: vec![bare.pid()],
-        },
-    ];
-    compare("Before sendmail (accepts and discards)", &fronts);
-}
-
-/// Rows for each front; ratios are against the first.
-fn compare(title: &str, fronts: &[Front<'_>]) {
-    let mut table = table::new(
-        title,
-        &[
-            "front",
-            "clients",
-            "sessions/s",
-            "ratio",
-            "messages/s",
-            "ratio",
-            "p99 ms",
-            "MB/s",
-            "ratio",
-        ],
+    let bare = Sendmail::start(&Options { extra_mc: DISCARD.to_owned(), ..Options::default() });
+    let gate = house.gate_before(bare.address(), "sendmail");
+    let alone = Front { server: own.address(), pids: Vec::new(), _running: None };
+    let scene = Scene { name: "", clients: 32, work: submit, weight: 1.0, goal: 0.0 };
+    // These messages are discarded by sendmail: nobody has books on them.
+    let letters = Letters { next: AtomicU64::new(0), accepted: std::sync::Mutex::default() };
+    let runs = alternate(&[&alone, &gate], &scene, entry, &letters);
+    let times = median((0..ROUNDS).map(|n| runs[1][n].rate / runs[0][n].rate).collect());
+    println!(
+        "\nsessions with one message before real sendmail, 32 clients: sendmail itself {}/s, \
+         gate {}/s, {times:.1}x",
+        rate(&runs[0], 1.0),
+        rate(&runs[1], 1.0),
     );
-    for clients in CLIENTS {
-        let mut first = None;
-        for front in fronts {
-            let sessions = load::run(clients, TIME, || || session(front).is_ok());
-            let submission = content(SMALL);
-            let submissions = load::run(clients, TIME, || || submit(front, &submission).is_ok());
-            let messages = messages(front, clients, SMALL);
-            let large = self::messages(front, clients, LARGE);
-            let megabytes = large.rate * LARGE as f64 / 1e6;
-            let failed = sessions.failed + submissions.failed + messages.failed + large.failed;
-            let figures = (sessions.rate, messages.rate, megabytes, submissions.rate);
-            let base = *first.get_or_insert(figures);
-            let name = if failed > 0 {
-                format!("{} ({failed} failed)", front.name)
-            } else {
-                front.name.to_owned()
-            };
-            table.add_row([
-                name,
-                clients.to_string(),
-                table::rate(figures.0),
-                table::ratio(figures.0, base.0),
-                table::rate(figures.3),
-                table::ratio(figures.3, base.3),
-                table::rate(figures.1),
-                table::ratio(figures.1, base.1),
-                table::ms(messages.p99),
-                table::rate(figures.2),
-                table::ratio(figures.2, base.2),
-            ]);
-        }
-    }
-    println!("{table}");
-    for front in fronts.iter().filter(|front| !front.pids.is_empty()) {
-        let (kib, processes) = idle_cost(front);
-        println!("{}: {kib:.0} KiB and {processes:.2} processes an idle session", front.name);
+    goals.at_least("sessions before sendmail, beside sendmail itself", 10.0, times);
+}
+
+fn rate(run: &[Figures], weight: f64) -> String {
+    let rate = table::rate(weight * median(run.iter().map(|figures| figures.rate).collect()));
+    match run.iter().map(|figures| figures.failed).sum::<usize>() {
+        0 => rate,
+        failed => format!("{rate} ({failed} failed)"),
     }
 }
 
-fn session(front: &Front<'_>) -> std::io::Result<()> {
-    Session::open(front.server, front.entry)?.quit()
+fn p99(run: &[Figures]) -> Duration {
+    let times = run.iter().map(|figures| figures.p99.as_secs_f64());
+    Duration::from_secs_f64(median(times.collect()))
 }
 
-/// What a mail program does: one message, and goodbye.
-fn submit(front: &Front<'_>, content: &[u8]) -> std::io::Result<()> {
-    let mut session = Session::open(front.server, front.entry)?;
-    session.send(content)?;
-    session.quit()
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
-/// Messages a second over sessions that stay open.
-fn messages(front: &Front<'_>, clients: usize, bytes: usize) -> load::Figures {
-    let content = content(bytes);
-    load::run(clients, TIME, || {
-        let mut session = Session::open(front.server, front.entry).ok();
-        let content = &content;
-        move || session.as_mut().is_some_and(|session| session.send(content).is_ok())
-    })
+/// Each idle session is a descriptor here, and in each front.
+fn raise_open_files() {
+    let files = nix::sys::resource::Resource::RLIMIT_NOFILE;
+    nix::sys::resource::setrlimit(files, 24_000, 24_000).expect("24,000 open files");
 }
 
-/// A message of about `bytes` bytes, lines of 72.
-fn content(bytes: usize) -> Vec<u8> {
-    let mut text = b"Subject: load\r\n\r\n".to_vec();
-    while text.len() < bytes {
-        text.extend_from_slice(&[b'x'; 72]);
-        text.extend_from_slice(b"\r\n");
+/// Waits until `is_so`, and gives up with `what`.
+fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "{what}");
+        std::thread::sleep(Duration::from_millis(10));
     }
-    text
-}
-
-/// KiB of memory (PSS) and processes that one idle, authenticated session costs.
-fn idle_cost(front: &Front<'_>) -> (f64, f64) {
-    let before = footprint(&front.pids);
-    let sessions: Vec<Session> =
-        (0..IDLE_SESSIONS).filter_map(|_| Session::open(front.server, front.entry).ok()).collect();
-    let after = footprint(&front.pids);
-    let count = sessions.len().max(1) as f64;
-    ((after.0 - before.0) / count, (after.1 - before.1) / count)
-}
-
-/// PSS in KiB and number of processes, children included.
-fn footprint(pids: &[u32]) -> (f64, f64) {
-    let all = pids.iter().flat_map(|pid| {
-        std::iter::once(*pid).chain(descendants(*pid).into_iter().map(|(pid, _)| pid))
-    });
-    all.fold((0.0, 0.0), |(kib, count), pid| (kib + pss_kib(pid), count + 1.0))
-}
-
-fn pss_kib(pid: u32) -> f64 {
-    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
-    let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"));
-    line.and_then(|text| text.trim().trim_end_matches(" kB").trim().parse().ok()).unwrap_or(0.0)
-}
-
-/// A gate with default limits, but for as many sessions from one address as the load needs.
-fn gate(dir: &Path, backend: SocketAddr, saslauthd: &Path) -> (Service, SocketAddr) {
-    fs::create_dir(dir).expect("the gate's directory");
-    let pair =
-        rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
-    fs::write(dir.join("cert.pem"), pair.cert.pem()).expect("cert.pem");
-    fs::write(dir.join("key.pem"), pair.signing_key.serialize_pem()).expect("key.pem");
-    fs::set_permissions(dir.join("key.pem"), fs::Permissions::from_mode(0o600)).expect("its mode");
-    let at = SocketAddr::from(([127, 0, 0, 1], free_port()));
-    let config = format!(
-        "[gate]\nhostname = \"gate.test\"\nauth = \"saslauthd:{}\"\nmax_sessions = 2000\n\
-         max_sessions_per_address = 2000\nmax_commands = 1000000\n\
-         [[gate.listener]]\naddress = \"{at}\"\nkind = \"submission\"\n\
-         [[gate.backend]]\naddress = \"{backend}\"\n\
-         [tls]\ncertificate = \"{dir}/cert.pem\"\nkey = \"{dir}/key.pem\"\n",
-        saslauthd.display(),
-        dir = dir.display(),
-    );
-    let file = dir.join("saslgate.toml");
-    fs::write(&file, config).expect("the gate's configuration");
-    (Service::start("gate", &file, &[Ready::Tcp(at)]), at)
 }

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 pub(crate) struct Figures {
     /// Answers a second, all clients together.
     pub(crate) rate: f64,
+    /// Half of the requests took no longer.
+    pub(crate) p50: Duration,
     /// 99 of 100 requests took no longer.
     pub(crate) p99: Duration,
     /// Requests that failed; a run with any says nothing about speed.
@@ -35,7 +37,7 @@ where
         times.get(place.min(times.len().saturating_sub(1))).copied().unwrap_or_default()
     };
     let counted = (end - warm).as_secs_f64();
-    Figures { rate: times.len() as f64 / counted, p99: at(0.99), failed }
+    Figures { rate: times.len() as f64 / counted, p50: at(0.5), p99: at(0.99), failed }
 }
 
 fn one_client(

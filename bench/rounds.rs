@@ -103,43 +103,16 @@ pub(crate) fn row(table: &mut Table, what: &str, group: usize, ours: &Run, their
         what.to_owned(),
         rate(ours),
         their(&rate),
-        their(&|run| table::ratio(ours.rate(group), run.rate(group))),
+        their(&|run| ratio_of(ours.rate(group), run.rate(group))),
         table::ms(ours.p99(group)),
         their(&|run| table::ms(run.p99(group))),
-        their(&|run| table::ratio(ours.p99(group).as_secs_f64(), run.p99(group).as_secs_f64())),
+        their(&|run| ratio_of(ours.p99(group).as_secs_f64(), run.p99(group).as_secs_f64())),
         micros(ours),
         their(&micros),
     ]);
 }
 
-/// What was to be reached, and what was.
-pub(crate) struct Goals(Vec<[String; 4]>);
-
-impl Goals {
-    /// None yet.
-    pub(crate) fn new() -> Self {
-        Self(Vec::new())
-    }
-
-    /// `found` should be `goal` or more.
-    pub(crate) fn at_least(&mut self, what: &str, goal: f64, found: f64) {
-        self.add(what, format!(">= {goal:.2}"), found, found >= goal);
-    }
-
-    /// `found` should be `goal` or less.
-    pub(crate) fn at_most(&mut self, what: &str, goal: f64, found: f64) {
-        self.add(what, format!("<= {goal:.2}"), found, found <= goal);
-    }
-
-    fn add(&mut self, what: &str, goal: String, found: f64, is_reached: bool) {
-        let word = if is_reached { "reached" } else { "MISSED" };
-        self.0.push([what.to_owned(), goal, format!("{found:.2}"), word.to_owned()]);
-    }
-
-    /// Prints all of it as a table.
-    pub(crate) fn print(self) {
-        let mut table = table::new("goals", &["", "to reach", "measured", ""]);
-        table.add_rows(self.0);
-        println!("{table}");
-    }
+/// How many times as much; what is better is up to the column.
+fn ratio_of(ours: f64, theirs: f64) -> String {
+    if theirs == 0.0 { "-".to_owned() } else { format!("{:.2}x", ours / theirs) }
 }

@@ -1,4 +1,4 @@
-//! A blocking SMTP client for load: in clear, or with STARTTLS and AUTH PLAIN.
+//! A blocking SMTP client for load, with STARTTLS and AUTH PLAIN.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -10,25 +10,21 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, StreamOwned};
 
-/// How a session begins.
-#[derive(Clone)]
-pub(crate) enum Entry {
-    /// EHLO only.
-    Plain,
-    /// STARTTLS, EHLO, AUTH PLAIN.
-    Submission(Arc<ClientConfig>),
-}
+/// How a session begins: STARTTLS with this, EHLO, AUTH PLAIN.
+pub(crate) type Entry = Arc<ClientConfig>;
 
 /// Trusts every certificate: the benchmark's server made its own a moment ago.
 pub(crate) fn trusting() -> Entry {
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
+    let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .expect("TLS versions")
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
         .with_no_client_auth();
-    Entry::Submission(Arc::new(config))
+    // Full handshakes: what a host sees whose users come from anywhere.
+    config.resumption = rustls::client::Resumption::disabled();
+    Arc::new(config)
 }
 
 /// One open session.
@@ -38,25 +34,19 @@ trait Duplex: Read + Write + Send {}
 impl<T: Read + Write + Send> Duplex for T {}
 
 impl Session {
-    /// Connects and does what `entry` says.
+    /// Connects and logs in.
     pub(crate) fn open(server: SocketAddr, entry: &Entry) -> io::Result<Self> {
         let stream = TcpStream::connect(server)?;
         stream.set_nodelay(true)?;
-        let Entry::Submission(config) = entry else {
-            let mut session = Self(BufReader::new(Box::new(stream)));
-            session.expect("", 220)?;
-            session.expect("EHLO client.test\r\n", 250)?;
-            return Ok(session);
-        };
         let mut clear = Self(BufReader::new(Box::new(stream.try_clone()?)));
         clear.expect("", 220)?;
         clear.expect("EHLO client.test\r\n", 250)?;
         clear.expect("STARTTLS\r\n", 220)?;
         let name = ServerName::try_from("localhost").map_err(io::Error::other)?;
-        let tls = ClientConnection::new(Arc::clone(config), name).map_err(io::Error::other)?;
+        let tls = ClientConnection::new(Arc::clone(entry), name).map_err(io::Error::other)?;
         let mut session = Self(BufReader::new(Box::new(StreamOwned::new(tls, stream))));
         session.expect("EHLO client.test\r\n", 250)?;
-        let login = base64::engine::general_purpose::STANDARD.encode("\0alice\0s3cret");
+        let login = base64::engine::general_purpose::STANDARD.encode("\0alice@bench.test\0s3cret");
         session.expect(&format!("AUTH PLAIN {login}\r\n"), 235)?;
         Ok(session)
     }
@@ -67,8 +57,22 @@ impl Session {
         self.reply(250)?;
         self.reply(250)?;
         self.reply(354)?;
-        self.write(content)?;
-        self.write(b".\r\n")?;
+        self.content(content)
+    }
+
+    /// Sends one message, each command after the reply to the last.
+    pub(crate) fn send_step_by_step(&mut self, content: &[u8]) -> io::Result<()> {
+        self.expect("MAIL FROM:<a@bench.test>\r\n", 250)?;
+        self.expect("RCPT TO:<b@bench.test>\r\n", 250)?;
+        self.expect("DATA\r\n", 354)?;
+        self.content(content)
+    }
+
+    fn content(&mut self, content: &[u8]) -> io::Result<()> {
+        let stream = self.0.get_mut();
+        stream.write_all(content)?;
+        stream.write_all(b".\r\n")?;
+        stream.flush()?;
         self.reply(250)
     }
 

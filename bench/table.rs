@@ -24,8 +24,3 @@ pub(crate) fn rate(value: f64) -> String {
 pub(crate) fn ms(time: Duration) -> String {
     format!("{:.2}", time.as_secs_f64() * 1000.0)
 }
-
-/// How many times as much; what is better is up to the column.
-pub(crate) fn ratio(ours: f64, theirs: f64) -> String {
-    if theirs == 0.0 { "-".to_owned() } else { format!("{:.2}x", ours / theirs) }
-}

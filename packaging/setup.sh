@@ -41,6 +41,8 @@ file    /usr/lib/*/perl5/*/Net/SSLeay.pm|/usr/lib64/perl5/vendor_perl/Net/SSLeay
 command msmtp                                    msmtp                msmtp
 command curl                                     curl                 curl
 command openssl                                  openssl              openssl
+command testssl|testssl.sh                       testssl.sh           testssl
+command sslscan                                  sslscan              sslscan
 command python3                                  python3              python3
 command systemd-analyze                          systemd              systemd
 command readelf                                  binutils             binutils

@@ -216,8 +216,7 @@ fn a_list_that_cannot_be_asked_is_told_once() {
         assert_eq!(client.reply().code, 220);
         client.expect("EHLO client.test", 250);
         client.expect("MAIL FROM:<a@b.test>", 250);
-        let reply = client.expect("RCPT TO:<bob@gate.test>", 550);
-        assert!(!reply.text().contains("listed"), "{}", reply.text());
+        client.expect("RCPT TO:<bob@gate.test>", 250);
     }
     world.service.wait_for_log("dnsbl: zone=zen.test, state=down, reason=");
     assert_eq!(world.service.log().matches("state=down").count(), 1, "{}", world.service.log());

@@ -16,7 +16,7 @@ use crate::ops::log::{Format, Level, Target};
 use crate::policy::rate::{RateSettings, TheftSettings};
 use crate::policy::sender::SenderSettings;
 use crate::server::saslauthd::UnavailableReply;
-use crate::{auth, backend, gate, ops, server, tls};
+use crate::{auth, backend, gate, ops, policy, server, tls};
 
 /// A blank for a host called `fqdn`.
 pub(super) fn config(fqdn: &str) -> Config {
@@ -69,6 +69,15 @@ pub(super) fn config(fqdn: &str) -> Config {
         // The other choice than the default: none.
         sasldb: backend::sasldb::Settings { path: Some(PathBuf::new()), max_bytes: 0 },
         gate: gate(fqdn),
+        access: policy::access::Settings {
+            map: Some(PathBuf::new()),
+            delay_checks: true,
+            relay_loopback: false,
+            local_domains: vec![String::new()],
+            local_domains_file: Some(PathBuf::new()),
+            relay_domains: vec![String::new()],
+            relay_domains_file: Some(PathBuf::new()),
+        },
         tls: None,
         metrics: server::metrics::Settings::default(),
         log: ops::log::Settings {

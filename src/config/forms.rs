@@ -304,6 +304,18 @@ pub(super) fn kerberos_service(text: &str) -> Parsed<String> {
     }
 }
 
+/// A name of sendmail's class w or R: a word.
+pub(super) fn class_name(text: &str) -> Result<(), String> {
+    if text.is_empty() {
+        return Err("it is empty".to_owned());
+    }
+    let is_odd = |c: char| c.is_whitespace() || c.is_control() || "@/#".contains(c);
+    match text.chars().find(|c| is_odd(*c)) {
+        Some(c) => Err(format!("{c:?} is no part of a domain")),
+        None => Ok(()),
+    }
+}
+
 /// A network in CIDR notation, or a single address.
 pub(super) fn network(text: &str) -> Parsed<IpNet> {
     let alone = |text: &str| text.parse::<IpAddr>().map(IpNet::from);

@@ -15,9 +15,8 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::gate_policy;
+use super::gate_policy::{self, DeskError};
 use super::gate_windows::Windows;
-use super::sender_map::SenderMapError;
 use super::signals::Signals;
 use super::{certificates, service};
 use crate::auth::Mechanisms;
@@ -54,9 +53,9 @@ pub enum StartError {
     /// The certificate, the key or the CA file.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// `policy.sender.map`.
-    #[error("policy.sender.map: {0}")]
-    SenderMap(#[from] SenderMapError),
+    /// A file of `[policy]`.
+    #[error(transparent)]
+    Policy(#[from] DeskError),
     /// `policy.dns`.
     #[error("policy.dns: {0}")]
     Names(#[from] NamesError),

@@ -1,34 +1,19 @@
 //! Reads the file in `policy.sender.map`, and says what is wrong with it.
 
-use std::fs::OpenOptions;
-use std::io::Read;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use super::policy_file::{self, PolicyFileError};
 use crate::policy::sender::{MapError, SenderMap};
-
-/// Largest file that is read: some 500,000 logins.
-const MAX_BYTES: u64 = 64 << 20;
 
 /// Why a file is no map of senders. All of it is one text, a line each.
 #[derive(Debug, thiserror::Error)]
 pub enum SenderMapError {
-    /// It cannot be read.
-    #[error("{}: {source}", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    /// It is not read.
+    #[error(transparent)]
+    File(#[from] PolicyFileError),
     /// It is not what it should be.
-    #[error("{}: {why}", path.display())]
-    Unfit {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        why: &'static str,
-    },
+    #[error("{}: it is not UTF-8", .0.display())]
+    NotUtf8(PathBuf),
     /// Lines of it are wrong.
     #[error("{}", told(path, faults))]
     Faulty {
@@ -49,24 +34,8 @@ fn told(path: &Path, faults: &[MapError]) -> String {
 /// # Errors
 /// [`SenderMapError`].
 pub fn read(path: &Path, realm: &str) -> Result<SenderMap, SenderMapError> {
-    let unreadable = |source| SenderMapError::Unreadable { path: path.to_owned(), source };
-    let unfit = |why| SenderMapError::Unfit { path: path.to_owned(), why };
-    // Without O_NONBLOCK, opening a FIFO would wait for a writer for ever.
-    let mut options = OpenOptions::new();
-    let file = options.read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(unreadable)?;
-    let metadata = file.metadata().map_err(unreadable)?;
-    if !metadata.is_file() {
-        return Err(unfit("it is not a regular file"));
-    }
-    if metadata.mode() & 0o002 != 0 {
-        return Err(unfit("everybody may write to it, and so give himself any sender: chmod o-w"));
-    }
-    let mut bytes = Vec::new();
-    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(unfit("it is larger than 64 MiB"));
-    }
-    let text = String::from_utf8(bytes).map_err(|_| unfit("it is not UTF-8"))?;
+    let bytes = policy_file::read(path)?;
+    let text = String::from_utf8(bytes).map_err(|_| SenderMapError::NotUtf8(path.to_owned()))?;
     SenderMap::parse(&text, realm)
         .map_err(|faults| SenderMapError::Faulty { path: path.to_owned(), faults })
 }
@@ -74,7 +43,6 @@ pub fn read(path: &Path, realm: &str) -> Result<SenderMap, SenderMapError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn says_which_line_of_which_file() {
@@ -85,17 +53,5 @@ mod tests {
         assert!(error.starts_with(&format!("{}, line 2: ", path.display())), "{error}");
         std::fs::write(&path, "alice: a@b\n").unwrap();
         assert!(read(&path, "example.org").unwrap().allows("alice@example.org", "a@b"));
-    }
-
-    #[test]
-    fn a_file_that_everybody_may_change_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("senders");
-        std::fs::write(&path, "alice: a@b\n").unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).unwrap();
-        assert!(matches!(read(&path, ""), Err(SenderMapError::Unfit { .. })));
-        assert!(matches!(read(folder.path(), ""), Err(SenderMapError::Unfit { .. })));
-        let missing = folder.path().join("missing");
-        assert!(matches!(read(&missing, ""), Err(SenderMapError::Unreadable { .. })));
     }
 }

@@ -45,6 +45,8 @@ pub(super) struct Terms<'a> {
     pub(super) limit_bytes: u64,
     /// When the session must be over, however slowly its client sends.
     pub(super) deadline: Instant,
+    /// It is read to its end, answered with 250, and never completed at the backend.
+    pub(super) is_discarded: bool,
     /// Whom the authors of the message are shown, if anybody wants to see them.
     pub(super) authors: Option<&'a AuthorJudge<'a>>,
 }
@@ -54,7 +56,7 @@ pub(super) type AuthorJudge<'a> = dyn Fn(&Authors) -> Option<Reply> + Send + Syn
 
 /// Reads content from `client` up to its end and writes it, behind the trace, to `relay`.
 pub(super) async fn stream(client: &mut Client, relay: Relay, terms: Terms<'_>) -> Streamed {
-    let Terms { trace, settings, limit_bytes, deadline, authors } = terms;
+    let Terms { trace, settings, limit_bytes, deadline, is_discarded, authors } = terms;
     let mut transfer = Transfer {
         scanner: Scanner::new(match settings.bare_newlines {
             BareNewlines::Reject => Discipline::Reject,
@@ -71,6 +73,9 @@ pub(super) async fn stream(client: &mut Client, relay: Relay, terms: Terms<'_>) 
         deadline,
         authors: authors.map(|judge| (FromReader::default(), judge)),
     };
+    if is_discarded {
+        transfer.refuse(Reply::new(250, "2.0.0", "Message accepted for delivery"));
+    }
     let outcome = transfer.run(client, settings).await;
     let Transfer { scanner, relay, trouble, arrived, .. } = transfer;
     client.put_back(&arrived);

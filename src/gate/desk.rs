@@ -11,16 +11,20 @@
 //! | RCPT | may it send to this recipient, that is: relay, or deliver here |
 //!
 //! Whoever may not be told apart from the others gets `Pass`, so a rule has to
-//! say no; but for one: a client that has not logged in relays nothing.
+//! say no; but for one: a client that has not logged in relays only where the
+//! access map, or a class beside it, lets it.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::access::{Access, Login, Ruled};
 use super::names::ClientName;
 use super::sending::{Account, Sending};
 use super::settings::ListenerKind;
 use crate::base::Identity;
+use crate::policy::access::Client;
+use crate::policy::access::arrivals::Count;
 use crate::tls::Negotiated;
 use crate::wire::smtp::command::Mail;
 use crate::wire::smtp::reply::Reply;
@@ -36,6 +40,10 @@ pub struct Facts {
     pub tls: Option<Negotiated>,
     /// Its name, as far as the DNS said.
     pub name: ClientName,
+    /// Both, as the access map sees them.
+    pub client: Client,
+    /// Connections of its address, where the map limits any.
+    pub count: Option<Count>,
     /// The DNS block lists it is on; known at RCPT.
     pub listings: Vec<String>,
     /// Its user, or its lack of one, for [`Sending`].
@@ -72,11 +80,16 @@ pub enum Ruling {
     Pass,
     /// No, in these words: 4xx or 5xx.
     Refuse(Reply),
+    /// Go on, and throw away what comes of it: the message, at the greeting every
+    /// one. The client hears nothing of that.
+    Discard,
 }
 
 /// What the desk goes by; shared by all sessions, replaced at a reload.
 #[derive(Clone)]
 pub struct Desk {
+    /// Who may connect, send and relay.
+    pub access: Arc<Access>,
     /// Who sends as whom, and how much.
     pub sending: Arc<Sending>,
 }
@@ -84,23 +97,39 @@ pub struct Desk {
 impl Desk {
     /// Rules on `question`, asked at `now` about a client of whom `facts` are known.
     #[must_use]
-    pub fn rule(&self, question: &Question<'_>, facts: &Facts, now: Instant) -> Ruling {
-        let outcome = match question {
-            Question::Connect => Ok(()),
-            Question::Mail { mail, .. } => {
-                self.sending.mail(&facts.account, mail.sender.address(), now)
-            }
-            Question::Rcpt { login: Some(_), .. } => self.sending.recipient(&facts.account, now),
-            Question::Rcpt { login: None, .. } => unlisted(facts)
-                .and_then(|()| self.relaying(facts))
-                .and_then(|()| self.sending.recipient(&facts.account, now)),
+    pub fn rule(&self, question: &Question<'_>, facts: &Facts, now: Instant) -> Ruled {
+        let of = |login: &Option<&Identity>| match login {
+            Some(_) => Login::Done,
+            None => Login::None,
         };
-        outcome.err().map_or(Ruling::Pass, Ruling::Refuse)
+        match question {
+            Question::Connect => self.access.connect(facts),
+            Question::Mail { mail, login } => {
+                let sender = mail.sender.address();
+                let ruled = self.access.mail(facts, sender, of(login));
+                unless_refused(ruled, || self.sending.mail(&facts.account, sender, now))
+            }
+            Question::Rcpt { login, sender, recipient } => {
+                let ruled = self.access.recipient(facts, (sender, recipient), of(login));
+                unless_refused(ruled, || {
+                    if login.is_none() && !self.access.spares_lists(facts) {
+                        unlisted(facts)?;
+                    }
+                    self.sending.recipient(&facts.account, now)
+                })
+            }
+        }
     }
+}
 
-    /// Nobody has logged in, so mail goes to our own domains or nowhere.
-    fn relaying(&self, _facts: &Facts) -> Result<(), Reply> {
-        Err(Reply::new(550, "5.7.1", "Relaying denied"))
+/// Lets others have a say where the access map has none.
+fn unless_refused(ruled: Ruled, others: impl FnOnce() -> Result<(), Reply>) -> Ruled {
+    match ruled.ruling {
+        Ruling::Refuse(_) => ruled,
+        Ruling::Pass | Ruling::Discard => match others() {
+            Ok(()) => ruled,
+            Err(reply) => Ruling::Refuse(reply).into(),
+        },
     }
 }
 

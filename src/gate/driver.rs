@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::access::{self, Ruled};
 use super::arrival::{Arrival, Caller};
 use super::backends::Backend;
 use super::client::{Client, NoLine};
@@ -33,6 +34,7 @@ use crate::base::{Origin, Reason, ReasonCode};
 use crate::listen::Admission;
 use crate::ops::event::gate::Rejection;
 use crate::ops::metrics::gate::Step;
+use crate::policy::access::arrivals::Counted;
 use crate::policy::rate::Place;
 use crate::tls::ServerTls;
 use crate::wire::smtp::ehlo::Capabilities;
@@ -129,6 +131,8 @@ struct Connection {
     listings: Option<JoinHandle<Vec<String>>>,
     /// Its place among the sessions of its login.
     place: Option<Place>,
+    /// Its place among the connections of its address.
+    _counted: Option<Counted>,
     relay: Option<Relay>,
     /// Why `relay` is gone while replies of it are owed.
     lost: Option<Reply>,
@@ -178,18 +182,24 @@ impl Connection {
             traffic: Arc::clone(&client.traffic),
             cut: stop.now.clone(),
         });
+        let name = ClientName::default();
+        let arrived = gate.desk.access.arrive(address, std::time::Instant::now());
+        let (counted, count) = arrived.unzip();
         let connection = Self {
             session: Session::new(rules),
             facts: Facts {
                 address,
                 kind,
                 tls: None,
-                name: ClientName::None,
+                client: access::client(address, &name),
+                name,
+                count,
                 listings: Vec::new(),
                 account: gate.desk.sending.stranger(address),
             },
             listings: None,
             place: None,
+            _counted: counted,
             relay: None,
             lost: None,
             owed: VecDeque::new(),
@@ -264,7 +274,12 @@ impl Connection {
     /// answered with 220, whatever stands there (RFC 3207 §6, CVE-2011-0411).
     fn guard(&mut self, event: Event) -> Turn {
         let limit_bytes = self.session.limits().message_bytes;
-        let surroundings = Surroundings { gate: &self.gate, facts: &self.facts, limit_bytes };
+        let surroundings = Surroundings {
+            gate: &self.gate,
+            facts: &self.facts,
+            recorder: &self.recorder,
+            limit_bytes,
+        };
         let turn = self.session.handle(event, &surroundings);
         if matches!(turn.next, Next::StartTls) && self.client.has_buffered_input() {
             let text = "nothing may follow STARTTLS before the handshake, closing connection";
@@ -287,6 +302,7 @@ impl Connection {
             self.listings = Some(tokio::spawn(async move { names.listings(address).await }));
         }
         self.facts.name = names.client_name(address).await;
+        self.facts.client = access::client(address, &self.facts.name);
         if let ClientName::Verified(name) = &self.facts.name {
             self.recorder.named(name);
         }
@@ -385,6 +401,12 @@ impl Connection {
                 Ok(line) => Some(Event::Line(line)),
                 Err(NoLine::Late) => Some(Event::TimedOut),
                 Err(NoLine::Gone) => None,
+                Err(NoLine::Encrypted) => {
+                    let reason = "a TLS record before STARTTLS: the client is set to TLS from \
+                                  the start, which is for another port";
+                    self.recorder.handshake_failed(reason);
+                    None
+                }
             },
             () = self.stop.soon.cancelled(), if is_idle => Some(Event::Stopping),
         }
@@ -616,6 +638,7 @@ impl Connection {
             settings: &self.gate.settings,
             limit_bytes: self.session.limits().message_bytes,
             deadline: self.deadline,
+            is_discarded: self.session.discards_message(),
             authors: sending.reads_from(account).then_some(&judge as &AuthorJudge),
         };
         let began = Instant::now();
@@ -659,6 +682,7 @@ impl Connection {
 struct Surroundings<'a> {
     gate: &'a Gate,
     facts: &'a Facts,
+    recorder: &'a Recorder,
     /// Largest message on this listener.
     limit_bytes: u64,
 }
@@ -669,7 +693,12 @@ impl Counsel for Surroundings<'_> {
     }
 
     fn rule(&self, question: &Question<'_>) -> Ruling {
-        self.gate.desk.rule(question, self.facts, std::time::Instant::now())
+        let Ruled { ruling, note } =
+            self.gate.desk.rule(question, self.facts, std::time::Instant::now());
+        if let Some(note) = note {
+            self.recorder.ruled(&note);
+        }
+        ruling
     }
 }
 

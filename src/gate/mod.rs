@@ -7,6 +7,7 @@
 //! | [`driver`] | performs: one client's connection, all of its I/O |
 //! | `client` | the client's side of the wire: lines in, replies out |
 //! | `content` | a message's content on its way from client to backend |
+//! | [`access`] | what sendmail's access map says, for the desk |
 //! | [`desk`] | what policy says of a client, a sender, a recipient |
 //! | [`names`] | what the DNS says of a client |
 //! | [`sending`] | who sends as whom, and how much |
@@ -21,6 +22,7 @@
 //!
 //! Layer 4: knows auth, tls, listen, wire and ops; no backend and no config.
 
+pub mod access;
 pub mod arrival;
 pub mod backends;
 pub mod control;

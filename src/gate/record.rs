@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 
+use super::access::Note;
 use super::session::{BrokenExchange, Ended, Notice, Outcome, Session, Turn};
 use super::trace::protocol;
 use crate::auth::Verdict;
@@ -73,6 +74,17 @@ impl Recorder {
     fn client(&self) -> event::Client<'_> {
         let (name, session) = (self.name.as_deref(), self.session_id.as_str());
         event::Client { name, address: self.peer.ip(), session }
+    }
+
+    /// Records what the access map decided.
+    pub(super) fn ruled(&self, note: &Note) {
+        event::access_ruled(&event::AccessEvent {
+            ruleset: note.ruleset,
+            argument: &note.argument,
+            client: self.client(),
+            place: &note.place,
+            outcome: &note.outcome,
+        });
     }
 
     /// Records what a turn says is worth it.
@@ -175,6 +187,7 @@ impl Recorder {
                 Outcome::Accepted => event::MessageOutcome::Accepted,
                 Outcome::Refused => event::MessageOutcome::Refused,
                 Outcome::TempFail => event::MessageOutcome::Tempfail,
+                Outcome::Discarded => event::MessageOutcome::Discarded,
                 Outcome::Abandoned => event::MessageOutcome::Lost,
             },
         });

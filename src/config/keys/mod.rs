@@ -20,6 +20,7 @@ mod log;
 mod metrics;
 mod pam;
 mod policy;
+mod policy_access;
 mod policy_dns;
 mod policy_rate;
 mod policy_sender;
@@ -98,6 +99,7 @@ pub static SECTIONS: &[Section] = &[
     gate::LISTENER,
     gate::BACKEND,
     policy::SECTION,
+    policy_access::SECTION,
     policy_sender::SECTION,
     policy_rate::RATE,
     policy_rate::ACCOUNT,

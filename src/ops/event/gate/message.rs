@@ -51,6 +51,8 @@ pub struct MessageEvent<'a> {
 pub enum MessageOutcome {
     /// The backend has it.
     Accepted,
+    /// The access map had it thrown away; the client heard 250.
+    Discarded,
     /// 5xx, by the backend or by us.
     Refused,
     /// 4xx, by the backend or because of it; the client will try again.
@@ -63,6 +65,7 @@ impl MessageOutcome {
     fn as_str(self) -> &'static str {
         match self {
             Self::Accepted => "accepted",
+            Self::Discarded => "discarded",
             Self::Refused => "refused",
             Self::Tempfail => "tempfail",
             Self::Lost => "lost",

@@ -37,7 +37,8 @@ pub use backend::{backend_down, backend_trouble, backend_up};
 pub use certificate::{Certificate, Ending, certificate};
 pub use message::{MessageEvent, MessageOutcome, message};
 pub use policy::{
-    SuspicionEvent, account_released, account_suspicious, block_list_down, block_list_up,
+    AccessEvent, SuspicionEvent, access_ruled, account_released, account_suspicious,
+    block_list_down, block_list_up,
 };
 pub use session::{
     PresentedCertificate, Rejection, SessionEvent, TlsFailure, connected, disconnected, rejected,

@@ -2,6 +2,7 @@
 //! lists that do not answer.
 //!
 //! ```text
+//! ruleset=check_rcpt, arg1=<x@far.test>, relay=[192.0.2.7], by=/etc/mail/access:12, reject=550 5.7.1 ...
 //! account: login=alice@example.org, state=suspicious, sign=hard-limit, relay=[192.0.2.7], locked=3600, detail="..."
 //! account: login=alice@example.org, state=released, left=1200
 //! dnsbl: zone=zen.example.org, state=down, reason="no answer in time"
@@ -13,6 +14,26 @@ use std::fmt;
 use super::text::{Client, Value, Xtext};
 use crate::base::Printable;
 use crate::ops::log::json::{Members, Object};
+
+/// What the access map decided.
+#[derive(Debug, Clone, Copy)]
+pub struct AccessEvent<'a> {
+    /// `check_relay`, `check_mail`, `check_rcpt`.
+    pub ruleset: &'a str,
+    /// The address it was asked about, perhaps of the peer's making.
+    pub argument: &'a str,
+    /// Who it was.
+    pub client: Client<'a>,
+    /// `/etc/mail/access:12`; empty where no line decided.
+    pub place: &'a str,
+    /// `reject=550 5.7.1 ...`, `discard`, `quarantine`.
+    pub outcome: &'a str,
+}
+
+/// Records that the access map refused, discarded or would have quarantined.
+pub fn access_ruled(event: &AccessEvent<'_>) {
+    tell!(info, event);
+}
 
 /// An account that looks stolen.
 #[derive(Debug, Clone, Copy)]
@@ -47,6 +68,30 @@ pub fn block_list_down(zone: &str, reason: &str) {
 /// A block list answers again.
 pub fn block_list_up(zone: &str) {
     tell!(info, &BlockList { zone, reason: None });
+}
+
+impl fmt::Display for AccessEvent<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let AccessEvent { ruleset, argument, client, place, outcome } = self;
+        let (head, argument) = (client.head(), Value(argument));
+        write!(f, "{head}ruleset={ruleset}, arg1={argument}, relay={client}")?;
+        if !place.is_empty() {
+            write!(f, ", by={}", Value(place))?;
+        }
+        write!(f, ", {}", Printable::from(*outcome))
+    }
+}
+
+impl Members for AccessEvent<'_> {
+    const EVENT: &'static str = "ruleset";
+
+    fn write(&self, to: &mut Object<'_, '_>) -> fmt::Result {
+        self.client.members(to)?;
+        to.text("ruleset", self.ruleset)?;
+        to.text("argument", self.argument)?;
+        to.text("by", self.place)?;
+        to.text("outcome", self.outcome)
+    }
 }
 
 impl fmt::Display for SuspicionEvent<'_> {

@@ -55,6 +55,44 @@ fn tls_lines_are_sendmails() {
 }
 
 #[test]
+fn a_client_certificate_is_told_of_as_sendmail_does() {
+    let shown = PresentedCertificate {
+        client: client("192.0.2.7"),
+        subject: "/C=DE/CN=Alice+20Doe",
+        issuer: "/C=DE/CN=a,b",
+        problem: None,
+        fingerprint: "AB:CD",
+    };
+    assert_eq!(
+        shown.to_string(),
+        "STARTTLS=server, cert-subject=/C=DE/CN=Alice+20Doe, cert-issuer=/C=DE/CN=a\\x2cb, \
+         verifymsg=ok, relay=[192.0.2.7], fingerprint=AB:CD"
+    );
+    let refused = PresentedCertificate { problem: Some("certificate revoked"), ..shown };
+    assert!(refused.to_string().contains("verifymsg=certificate revoked, relay="));
+}
+
+#[test]
+fn a_certificate_that_ends_is_told_of_with_its_days() {
+    let at = |text: &str| text.parse().unwrap();
+    let certificate = Certificate {
+        what: "certificate",
+        file: std::path::Path::new("/etc/pki/my mail.pem"),
+        names: &["mail.example.org", "*.example.org"],
+        not_before: at("2026-10-01T00:00:00Z"),
+        not_after: at("2026-12-30T00:00:00Z"),
+        ending: Ending::Expires { days: 7 },
+    };
+    let line = "certificate: file=/etc/pki/my\\x20mail.pem, names=mail.example.org,*.example.org, \
+                not-before=2026-10-01T00:00:00Z, not-after=2026-12-30T00:00:00Z, state=";
+    assert_eq!(certificate.to_string(), format!("{line}expires, days=7"));
+    let over = Certificate { ending: Ending::Expired, ..certificate };
+    assert_eq!(over.to_string(), format!("{line}expired"));
+    let ahead = Certificate { ending: Ending::NotYetValid, ..certificate };
+    assert_eq!(ahead.to_string(), format!("{line}not-yet-valid"));
+}
+
+#[test]
 fn auth_success_is_sendmails_line() {
     assert_eq!(
         auth_line("PLAIN", "alice", AuthOutcome::Accepted),
