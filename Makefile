@@ -22,7 +22,7 @@ endif
 CARGO ?= cargo
 TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 UNITS = saslgate-authd.service saslgate-authd.socket saslgate-gate.service \
-	saslgate-pam.service saslgate-pam.socket
+	saslgate-gate.socket saslgate-pam.service saslgate-pam.socket
 # Only where systemd runs, which in a chroot or a container it does not.
 RELOAD = { [ ! -d /run/systemd/system ] || systemctl daemon-reload; }
 LINKS = saslpasswd2 saslpasswd sasldblistusers2 sasldblistusers testsaslauthd

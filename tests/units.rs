@@ -15,6 +15,7 @@ const UNITS: &[&str] = &[
     "saslgate-authd.service",
     "saslgate-authd.socket",
     "saslgate-gate.service",
+    "saslgate-gate.socket",
     "saslgate-pam.service",
     "saslgate-pam.socket",
 ];
@@ -278,6 +279,20 @@ fn the_gate_is_kept_from_passwords_and_the_helper_from_others() {
     assert!(gate.contains("User=saslgate-gate\n"));
     let helper = read("systemd/saslgate-pam.socket");
     assert!(helper.contains("SocketUser=saslgate\nSocketMode=0600\n"));
+}
+
+/// Whoever enables the socket unit and configures nothing gets what the gate listens on by itself.
+#[test]
+fn the_gates_socket_unit_opens_its_default_listeners() {
+    let unit = read("systemd/saslgate-gate.socket");
+    let opened: Vec<&str> =
+        unit.lines().filter_map(|line| line.strip_prefix("ListenStream=")).collect();
+    let example = read("packaging/saslgate.toml");
+    let (_, listeners) = example.split_once("[[gate.listener]]").unwrap();
+    let (listeners, _) = listeners.split_once("[[gate.backend]]").unwrap();
+    let configured: Vec<&str> =
+        listeners.split("address = \"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    assert_eq!(opened, configured);
 }
 
 #[test]

@@ -5,7 +5,7 @@
 //! [`Authenticated`]. Not here: events (each server writes its own, with the
 //! words of its protocol) and limits on how much may be asked.
 //!
-//! Before that: a login that was accepted before may be answered from the cache,
+//! Before that: a handover token is redeemed or refused (see `handover`), a login that was accepted before may be answered from the cache,
 //! and one that was guessed at too often is refused (see `throttle`).
 //!
 //! | backend says | then |
@@ -24,22 +24,27 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use zeroize::Zeroizing;
 
 use super::cache::Cache;
 use super::chain::{Chain, NoBackend};
+use super::handover::{Handover, HandoverRules, TOKEN_BYTES};
 use super::inquiry::{Inquiry, Progress};
 use super::settings::Settings;
 use super::tag::TagKey;
 use super::throttle::{Case, Throttle};
 use super::verdict::{Authenticated, Verdict};
 use super::verify::{Attempt, Pending, RealmSource, Verify};
-use crate::base::{Identity, IdentityError, Reason, ReasonCode};
+use crate::base::{Identity, IdentityError, Origin, Reason, ReasonCode, Secret};
 
 /// Judges attempts. Backends and settings can be replaced while attempts are
 /// under way; each attempt ends with those it began with.
 pub struct Authenticator {
     panel: ArcSwap<Panel>,
     key: Arc<TagKey>,
+    /// The tokens that are out; they survive a reload.
+    handover: Handover,
+    handover_rules: ArcSwap<HandoverRules>,
 }
 
 /// Who is asked, and how.
@@ -68,6 +73,9 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// [`Outcome::by`] of a token that was redeemed, or not.
+    pub const HANDOVER: &str = "handover";
+
     /// Nobody is asked about somebody who guesses.
     fn throttled(reason: Reason, started: Instant, chain: Arc<Chain>) -> Self {
         Self {
@@ -122,7 +130,46 @@ impl Authenticator {
     ) -> Result<Arc<Self>, NoBackend> {
         let key = Arc::new(key);
         let panel = ArcSwap::from_pointee(Panel::new(backends, settings, &key, None)?);
-        Ok(Arc::new(Self { panel, key }))
+        let (handover, handover_rules) = (Handover::new(&key), ArcSwap::default());
+        Ok(Arc::new(Self { panel, key, handover, handover_rules }))
+    }
+
+    /// Sets who gets handover tokens and who redeems them: nobody, before this.
+    pub fn hand_over_by(&self, rules: HandoverRules) {
+        self.handover_rules.store(Arc::new(rules));
+    }
+
+    /// A one-time token with which a mail server may be told that `identity`, which was
+    /// accepted just now, logs in. `None` for a process that is no gate, and where
+    /// too many tokens are out.
+    #[must_use]
+    pub fn issue(&self, identity: &Identity, origin: Origin) -> Option<Secret> {
+        let rules = self.handover_rules.load();
+        if !rules.is_gate(origin.uid) {
+            return None;
+        }
+        let mut random = Zeroizing::new([0; TOKEN_BYTES]);
+        let drawn = getrandom::fill(&mut *random).ok();
+        let now = Instant::now();
+        drawn.and_then(|()| self.handover.issue(identity, &random, rules.lifetime, now))
+    }
+
+    /// The outcome for a handover token in place of a password.
+    fn redeem(
+        &self,
+        attempt: &Attempt,
+        entrance: Option<&str>,
+        started: Instant,
+    ) -> Option<Outcome> {
+        let is_place = self.handover_rules.load().is_place(attempt.origin.uid, entrance);
+        let verdict = match self.handover.redeem(attempt, is_place, started)? {
+            Ok(()) => {
+                Verdict::Accepted(Authenticated::new(attempt.identity.clone(), Outcome::HANDOVER))
+            }
+            Err(reason) => Verdict::Rejected(reason),
+        };
+        let (by, source) = (Outcome::HANDOVER, Source::Asked);
+        Some(Outcome { verdict, by, elapsed: started.elapsed(), source, chain: None })
     }
 
     /// Replaces backends and settings for the attempts that come from now on,
@@ -165,6 +212,9 @@ impl Authenticator {
     #[must_use]
     pub fn authenticate(&self, attempt: Attempt, entrance: Option<&str>) -> Authentication {
         let started = Instant::now();
+        if let Some(outcome) = self.redeem(&attempt, entrance, started) {
+            return Authentication::Ready(outcome);
+        }
         let panel = self.panel.load_full();
         let Some(chain) = panel.chain(&attempt, entrance) else {
             return Authentication::Ready(Outcome::closed(started));

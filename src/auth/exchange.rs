@@ -131,7 +131,10 @@ impl Conversation {
 fn conclude(claimed: Option<&Identity>, answer: Answer, by: &'static str) -> Verdict {
     match answer {
         Answer::Accepted(accepted) => match accepted.user.or_else(|| claimed.cloned()) {
-            Some(identity) => Verdict::Accepted(Authenticated::new(identity, by)),
+            Some(identity) => {
+                let user = Authenticated::new(identity, by).with_handover(accepted.handover);
+                Verdict::Accepted(user)
+            }
             // Nobody to be: a peer that accepts an unnamed user is broken, and we fail closed.
             None => Verdict::Unavailable(Reason::new(
                 ReasonCode::BackendDown,

@@ -12,6 +12,7 @@ mod authenticator;
 mod cache;
 mod chain;
 mod exchange;
+mod handover;
 mod inquiry;
 mod route;
 mod settings;
@@ -26,6 +27,7 @@ pub use chain::{Chain, NoBackend};
 pub use exchange::{
     Conversation, Exchange, ExchangeContext, Mechanisms, Response, Step, StepResult,
 };
+pub use handover::{DEFAULT_SOCKET, HandoverRules, HandoverSettings, HandoverToken};
 pub use route::Route;
 pub use settings::{Entrance, Settings};
 pub use tag::TagKey;

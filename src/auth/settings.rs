@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::cache::CacheSettings;
+use super::handover::HandoverSettings;
 use super::route::Route;
 use super::throttle::ThrottleSettings;
 
@@ -23,6 +24,8 @@ pub struct Settings {
     pub cache: CacheSettings,
     /// What happens to whoever guesses.
     pub throttle: ThrottleSettings,
+    /// Who may log in elsewhere as the users that logged in here.
+    pub handover: HandoverSettings,
 }
 
 /// A socket with backends of its own.
@@ -106,6 +109,12 @@ impl Settings {
                 size: 100,
                 max_delayed: 10,
                 exempt: Vec::new(),
+            },
+            handover: HandoverSettings {
+                gates: Vec::new(),
+                mail_servers: Vec::new(),
+                sockets: Vec::new(),
+                lifetime: Duration::from_secs(30),
             },
         }
     }

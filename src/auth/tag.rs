@@ -2,8 +2,8 @@
 //!
 //! HMAC-SHA-256 under a key that is drawn at the start and dies with the
 //! process. A table of tags that leaks is of no use to anybody: passwords
-//! cannot be tried against it without the key. Called by the cache and the
-//! throttle.
+//! cannot be tried against it without the key. Called by the cache, the
+//! throttle and the handover.
 //!
 //! ```text
 //! input: purpose (1 byte), then each field as length (4 bytes, big-endian) and bytes
@@ -13,10 +13,11 @@
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
+use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use super::verify::{Attempt, RealmSource};
-use crate::base::Identity;
+use crate::base::{Identity, Secret};
 
 /// The key of all tags of a process; wiped on drop.
 pub struct TagKey(Zeroizing<[u8; KEY_BYTES]>);
@@ -35,6 +36,20 @@ enum Purpose {
     Login = 1,
     User = 2,
     Proof = 3,
+    Token = 4,
+}
+
+impl Tag {
+    /// The first 64 bits: where it is in a table.
+    pub(super) fn half(&self) -> u64 {
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        u64::from_be_bytes([a, b, c, d, e, f, g, h])
+    }
+
+    /// Compares in constant time.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
 }
 
 impl TagKey {
@@ -76,6 +91,11 @@ impl TagKey {
         self.tag(Purpose::Proof, &fields)
     }
 
+    /// Tag of a handover token.
+    pub(super) fn token(&self, token: &Secret) -> Tag {
+        self.tag(Purpose::Token, &[token.expose()])
+    }
+
     fn tag(&self, purpose: Purpose, fields: &[&[u8]]) -> Tag {
         let key: &[u8; KEY_BYTES] = &self.0;
         let mut mac = Hmac::<Sha256>::new(key.into());
@@ -102,7 +122,7 @@ impl TagKey {
 mod tests {
     use super::*;
     use crate::auth::Service;
-    use crate::base::{Origin, Secret};
+    use crate::base::Origin;
 
     fn attempt(user: &str, realm: &str, service: &str, password: &str) -> Attempt {
         Attempt {

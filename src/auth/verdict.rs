@@ -3,6 +3,7 @@
 //! Made by the authenticator and by a SASL conversation, nowhere else; turned
 //! into replies in one place for each protocol.
 
+use super::handover::HandoverToken;
 use crate::base::{Identity, Reason};
 
 /// The outcome of an authentication. "No" and "could not ask" never share a
@@ -24,11 +25,23 @@ pub enum Verdict {
 pub struct Authenticated {
     identity: Identity,
     backend: &'static str,
+    handover: Option<HandoverToken>,
 }
 
 impl Authenticated {
     pub(in crate::auth) fn new(identity: Identity, backend: &'static str) -> Self {
-        Self { identity, backend }
+        Self { identity, backend, handover: None }
+    }
+
+    /// With the token that came along with the acceptance.
+    pub(in crate::auth) fn with_handover(self, handover: Option<HandoverToken>) -> Self {
+        Self { handover, ..self }
+    }
+
+    /// Takes the one-time token for the mail server, where authd gave one.
+    #[must_use]
+    pub fn take_handover(&mut self) -> Option<HandoverToken> {
+        self.handover.take()
     }
 
     /// Who was authenticated: the name the backend knows, which a PAM module may have mapped.

@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::handover::HandoverToken;
 use crate::base::{Identity, Origin, Reason, Secret};
 
 /// A claim to be checked: this identity, with this password, for this service.
@@ -78,6 +79,8 @@ pub struct Accepted {
     pub label: Option<Box<str>>,
     /// The acceptance holds no longer than this, since what it rests on expires then.
     pub valid_for: Option<Duration>,
+    /// A one-time token for the mail server, where the other side is our authd and gave one.
+    pub handover: Option<HandoverToken>,
 }
 
 /// The state of all that a backend's answers rest on: a file, a database.

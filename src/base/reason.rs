@@ -26,6 +26,8 @@ pub enum ReasonCode {
     Throttled,
     /// The local process may not ask at this socket (`allowed_users`).
     PeerNotAllowed,
+    /// A handover token that is spent, over, somebody else's, or out of place.
+    TokenRefused,
     /// No login name was sent.
     EmptyLogin,
     /// No password was sent.
@@ -63,6 +65,7 @@ impl ReasonCode {
             Self::ServiceNotAllowed => "service-not-allowed",
             Self::Throttled => "throttled",
             Self::PeerNotAllowed => "peer-not-allowed",
+            Self::TokenRefused => "token-refused",
             Self::EmptyLogin => "empty-login",
             Self::EmptyPassword => "empty-password",
             Self::Malformed => "malformed",

@@ -6,6 +6,7 @@ use super::{ConfigSource, failed, keep_memory_private, runtime};
 use crate::daemon;
 use crate::ops::log;
 use crate::ops::syslog::Program;
+use crate::ops::systemd::InheritedSockets;
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
@@ -20,7 +21,8 @@ pub(super) fn run(_args: &Args, config: &ConfigSource) -> ExitCode {
     if let Err(error) = log::init(settings.log, Program::Gate) {
         return failed("saslgate gate", &error);
     }
-    let prepared = match daemon::gate::prepare(&settings) {
+    let mut inherited = InheritedSockets::from_environment();
+    let prepared = match daemon::gate::prepare(&settings, &mut inherited) {
         Ok(prepared) => prepared,
         Err(error) => return failed("saslgate gate", &error),
     };

@@ -38,6 +38,12 @@ pub(super) fn config(fqdn: &str) -> Config {
                 max_delayed: 0,
                 exempt: Vec::new(),
             },
+            handover: auth::HandoverSettings {
+                gates: Vec::new(),
+                mail_servers: Vec::new(),
+                sockets: Vec::new(),
+                lifetime: Duration::ZERO,
+            },
         },
         saslauthd: saslauthd(),
         pam: pam(),

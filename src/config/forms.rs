@@ -59,6 +59,10 @@ pub(super) const LISTENER_NAME: TextForm = TextForm {
     name: "name",
     expected: "lower-case letters, digits and hyphens, 1 to 64, such as \"imap\"",
 };
+pub(super) const SOCKET_NAME: TextForm = TextForm {
+    name: "name",
+    expected: "letters, digits and -_.@, up to 255, such as \"submission\", or \"\" for none",
+};
 /// Of a list, to be read behind "expected a list of".
 pub(super) const ACCOUNTS: &str = "accounts, by name or number";
 /// Of a list, to be read behind "expected a list of".
@@ -190,6 +194,17 @@ pub(super) fn listener_name(text: &str) -> Parsed<String> {
     match text.chars().find(|c| !is_plain(*c)) {
         Some(odd) => Err(format!("{odd:?} cannot be in it")),
         None => Ok(text.to_owned()),
+    }
+}
+
+/// What `FileDescriptorName=` may be, as far as anybody names sockets so; `None` for nothing.
+pub(super) fn socket_name(text: &str) -> Parsed<Option<String>> {
+    if text.len() > 255 {
+        return Err(format!("it has {} bytes", text.len()));
+    }
+    match text.chars().find(|c| !c.is_ascii_alphanumeric() && !"-_.@".contains(*c)) {
+        Some(odd) => Err(format!("{odd:?} cannot be in it")),
+        None => Ok((!text.is_empty()).then(|| text.to_owned())),
     }
 }
 

@@ -34,6 +34,7 @@ pub(super) fn check(reading: &mut Reading) {
         work_of_a_hash,
         authd::routes_choose,
         authd::listeners_apart,
+        authd::handover_sockets_exist,
         servers::passwords_stay_private,
         servers::certificates_need_tls,
         servers::one_source_of_the_form,

@@ -186,6 +186,49 @@ const OTHER_VALUES: &[(&str, &str)] = &[
         "gate.listener.mechanisms",
         "[[gate.listener]]\naddress = \"[::1]:25\"\nkind = \"mta\"\nmechanisms = [\"PLAIN\"]",
     ),
+    ("authd.handover.gates", "[authd.handover]\ngates = [\"saslgate-gate\"]"),
+    ("authd.handover.mail_servers", "[authd.handover]\nmail_servers = [\"smmta\"]"),
+    (
+        "authd.handover.sockets",
+        "[[authd.listener]]\nname = \"x\"\nsocket = \"/run/y/mux\"\n[authd.handover]\nsockets = [\"x\"]",
+    ),
+    ("authd.handover.lifetime", "[authd.handover]\nlifetime = \"7s\""),
+    (
+        "gate.listener.socket",
+        "[[gate.listener]]\naddress = \"[::1]:25\"\nkind = \"mta\"\nsocket = \"x\"",
+    ),
+    (
+        "gate.listener.proxy_from",
+        "[[gate.listener]]\naddress = \"[::1]:25\"\nkind = \"mta\"\nproxy_from = [\"192.0.2.0/24\"]",
+    ),
+    (
+        "gate.listener.max_message",
+        "[[gate.listener]]\naddress = \"[::1]:25\"\nkind = \"mta\"\nmax_message = \"1MiB\"",
+    ),
+    (
+        "gate.listener.max_recipients",
+        "[[gate.listener]]\naddress = \"[::1]:25\"\nkind = \"mta\"\nmax_recipients = 7",
+    ),
+    (
+        "gate.listener.max_errors",
+        "[[gate.listener]]\naddress = \"[::1]:25\"\nkind = \"mta\"\nmax_errors = 7",
+    ),
+    (
+        "gate.listener.max_auth_failures",
+        "[[gate.listener]]\naddress = \"[::1]:25\"\nkind = \"mta\"\nmax_auth_failures = 7",
+    ),
+    (
+        "gate.listener.max_commands",
+        "[[gate.listener]]\naddress = \"[::1]:25\"\nkind = \"mta\"\nmax_commands = 7",
+    ),
+    (
+        "gate.listener.max_sessions",
+        "[[gate.listener]]\naddress = \"[::1]:25\"\nkind = \"mta\"\nmax_sessions = 7",
+    ),
+    (
+        "gate.listener.max_sessions_per_address",
+        "[[gate.listener]]\naddress = \"[::1]:25\"\nkind = \"mta\"\nmax_sessions_per_address = 7",
+    ),
     ("gate.backend.name", "[[gate.backend]]\nname = \"new\""),
     ("gate.backend.pool_idle", "[[gate.backend]]\npool_idle = 7"),
     ("gate.backend.pool_idle_time", "[[gate.backend]]\npool_idle_time = \"7s\""),

@@ -19,7 +19,7 @@ use self::doors::{Door, SOCKET_NAME};
 use self::panel::{Panel, Respawn};
 use super::service;
 use super::signals::Signals;
-use crate::auth::{Authenticator, NoBackend, TagKey};
+use crate::auth::{Authenticator, HandoverRules, HandoverSettings, NoBackend, TagKey};
 use crate::backend::httpform::HttpFormError;
 use crate::backend::kerberos5::KerberosError;
 use crate::backend::ldap::LdapError;
@@ -164,6 +164,26 @@ fn warn_about(open_files: Option<u64>, connections: usize) {
     }
 }
 
+/// The rules on handover tokens, with names as uids. Without gates nobody is looked up:
+/// there are no tokens that anybody could redeem.
+fn handover(config: &Config) -> Result<HandoverRules, StartError> {
+    let HandoverSettings { gates, mail_servers, sockets, lifetime } = &config.auth.handover;
+    if gates.is_empty() {
+        return Ok(HandoverRules::default());
+    }
+    let uids = |key: &str, names: &[String]| {
+        let uids = names.iter().map(|name| users::uid(name).map(|uid| uid.as_raw()));
+        uids.collect::<Result<Vec<_>, _>>()
+            .map_err(|source| StartError::Guest { key: format!("authd.handover.{key}"), source })
+    };
+    Ok(HandoverRules {
+        gates: uids("gates", gates)?,
+        mail_servers: uids("mail_servers", mail_servers)?,
+        sockets: sockets.clone(),
+        lifetime: *lifetime,
+    })
+}
+
 fn draw_key() -> Result<TagKey, StartError> {
     let mut random = Zeroizing::new([0; 64]);
     getrandom::fill(&mut *random)?;
@@ -209,6 +229,7 @@ pub fn serve(
     let Prepared { doors, helper, respawn } = prepared;
     let panel = Panel::open(config, helper)?;
     let authenticator = Authenticator::new(&panel.backends(), &config.auth, draw_key()?)?;
+    authenticator.hand_over_by(handover(config)?);
     let (tasks, mut places, mut servers) = (TaskTracker::new(), Vec::new(), Vec::new());
     for Door { name, socket, guests } in doors {
         places.push(socket.place());
@@ -245,8 +266,10 @@ impl Running {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let guests = |server: &Arc<Server>| doors::guests(config, server.name());
         let guests = self.servers.iter().map(guests).collect::<Result<Vec<_>, _>>()?;
+        let handover = handover(config)?;
         let panel = state.panel.reopen(config, self.respawn)?;
         self.authenticator.replace(&panel.backends(), &config.auth)?;
+        self.authenticator.hand_over_by(handover);
         for (server, guests) in self.servers.iter().zip(guests) {
             // One that is gone from the file answers that nobody can be asked.
             server.reconfigure(&config.saslauthd, guests.unwrap_or(Guests::Everybody));

@@ -20,15 +20,19 @@ use super::{certificates, service};
 use crate::auth::Mechanisms;
 use crate::backend::remote::Saslauthd;
 use crate::config::Config;
+use crate::gate::arrival::{self, Arrival};
 use crate::gate::backends::Backend;
 use crate::gate::desk::Desk;
-use crate::gate::driver::{self, Arrival, Gate, Stop};
+use crate::gate::driver::{self, Gate, Stop};
 use crate::gate::probe::{self, HealthBoard};
 use crate::gate::relay::Route;
 use crate::gate::session::Rules;
-use crate::gate::{AuthSource, BackendSettings, BackendTls, ListenerSettings, Settings};
+use crate::gate::{
+    AuthSource, BackendSettings, BackendTls, Limits, ListenerSettings, OwnLimits, Settings,
+};
 use crate::listen::{Slots, bind_tcp, serve_tcp};
 use crate::ops::log;
+use crate::ops::systemd::InheritedSockets;
 use crate::sys::limits;
 use crate::sys::privileges::{self, DropError};
 use crate::sys::users::{self, UserError};
@@ -52,6 +56,20 @@ pub enum StartError {
         address: SocketAddr,
         /// Why.
         source: std::io::Error,
+    },
+    /// The sockets that the service manager gave us.
+    #[error("a socket inherited from the service manager is of no use: {0}")]
+    Inherited(std::io::Error),
+    /// The service manager gave us a socket that is nobody's.
+    #[error(
+        "the socket {address} (FileDescriptorName={name}) is inherited from the service manager, \
+         and no [[gate.listener]] has this address, or names it in `socket`"
+    )]
+    NoListener {
+        /// Its name.
+        name: String,
+        /// Where it listens.
+        address: String,
     },
     /// `gate.user`.
     #[error("gate.user: {0}")]
@@ -94,7 +112,9 @@ pub struct Running {
 /// What only a restart changes.
 #[derive(Debug)]
 struct Bound {
-    listeners: Vec<SocketAddr>,
+    listeners: Vec<(SocketAddr, Option<String>)>,
+    /// Places of listeners that count for themselves.
+    apart: Vec<Option<(usize, usize)>>,
     sessions: usize,
     sessions_per_address: usize,
     user: Option<String>,
@@ -104,9 +124,14 @@ struct Bound {
 
 impl Bound {
     fn of(config: &Config) -> Self {
-        let limits = &config.gate.limits;
+        let (limits, listeners) = (&config.gate.limits, &config.gate.listeners);
+        let apart = |listener: &ListenerSettings| {
+            let own = listener.limits.over(limits);
+            listener.limits.counts_apart().then_some((own.sessions, own.sessions_per_address))
+        };
         Self {
-            listeners: config.gate.listeners.iter().map(|it| it.address).collect(),
+            listeners: listeners.iter().map(|it| (it.address, it.socket.clone())).collect(),
+            apart: listeners.iter().map(apart).collect(),
             sessions: limits.sessions,
             sessions_per_address: limits.sessions_per_address,
             user: config.gate_user.clone(),
@@ -120,6 +145,7 @@ impl Bound {
         let per_address = self.sessions_per_address != new.sessions_per_address;
         let changes = [
             ("the addresses of [[gate.listener]]", self.listeners != new.listeners),
+            ("max_sessions of [[gate.listener]]", self.apart != new.apart),
             ("gate.max_sessions", self.sessions != new.sessions),
             ("gate.max_sessions_per_address", per_address),
             ("gate.user", self.user != new.user),
@@ -143,14 +169,15 @@ pub struct Prepared {
 ///
 /// # Errors
 /// [`StartError`].
-pub fn prepare(config: &Config) -> Result<Prepared, StartError> {
-    let prepared = open(config)?;
+pub fn prepare(config: &Config, inherited: &mut InheritedSockets) -> Result<Prepared, StartError> {
+    let prepared = open(config, inherited.take_tcp().map_err(StartError::Inherited)?)?;
+    let sessions = most_sessions(&config.gate);
     // A session is the client's connection and the backend's; beside them, listeners and logs.
-    let needed = 2 * config.gate.limits.sessions as u64 + 64;
+    let needed = 2 * sessions as u64 + 64;
     if limits::raise_open_files().is_some_and(|limit| limit < needed) {
         tracing::warn!(
-            "gate.max_sessions is {}, more than the limit on open files allows: raise LimitNOFILE",
-            config.gate.limits.sessions
+            "gate.max_sessions, with those of listeners, is {sessions}, more than the limit on \
+             open files allows: raise LimitNOFILE"
         );
     }
     if config.gate_user.is_some() && !privileges::is_root() {
@@ -164,11 +191,44 @@ pub fn prepare(config: &Config) -> Result<Prepared, StartError> {
     Ok(prepared)
 }
 
-fn open(config: &Config) -> Result<Prepared, StartError> {
+fn open(
+    config: &Config,
+    mut inherited: Vec<(String, std::net::TcpListener)>,
+) -> Result<Prepared, StartError> {
     let settings = config.tls.as_ref().ok_or(StartError::NoCertificate)?;
     let tls = ServerTls::load(settings)?;
-    let sockets = config.gate.listeners.iter().map(bind).collect::<Result<_, _>>()?;
+    let socket = |listener| match take(listener, &mut inherited) {
+        Some(socket) => Ok(socket),
+        None => bind(listener),
+    };
+    let sockets = config.gate.listeners.iter().map(socket).collect::<Result<_, _>>()?;
+    if let Some((name, socket)) = inherited.first() {
+        let address = socket.local_addr().map_or_else(|_| "?".to_owned(), |at| at.to_string());
+        return Err(StartError::NoListener { name: name.clone(), address });
+    }
     Ok(Prepared { sockets, tls })
+}
+
+/// The inherited socket of a listener: the one of its name where it asks for one,
+/// else the one of its address.
+fn take(
+    listener: &ListenerSettings,
+    inherited: &mut Vec<(String, std::net::TcpListener)>,
+) -> Option<std::net::TcpListener> {
+    let is_its = |(name, socket): &(String, std::net::TcpListener)| match &listener.socket {
+        Some(wanted) => name == wanted,
+        None => socket.local_addr().is_ok_and(|address| address == listener.address),
+    };
+    let place = inherited.iter().position(is_its)?;
+    Some(inherited.remove(place).1)
+}
+
+/// Sessions that there may be at once on all listeners together.
+fn most_sessions(settings: &Settings) -> usize {
+    let own = |limits: &OwnLimits| limits.over(&settings.limits).sessions;
+    let apart = settings.listeners.iter().map(|listener| &listener.limits);
+    let apart: usize = apart.filter(|limits| limits.counts_apart()).map(own).sum();
+    settings.limits.sessions + apart
 }
 
 fn bind(listener: &ListenerSettings) -> Result<std::net::TcpListener, StartError> {
@@ -181,7 +241,7 @@ fn bind(listener: &ListenerSettings) -> Result<std::net::TcpListener, StartError
 /// # Errors
 /// [`StartError`]; then nothing is left behind.
 pub fn start(config: &Config, stop: CancellationToken) -> Result<Running, StartError> {
-    serve(config, open(config)?, stop)
+    serve(config, open(config, Vec::new())?, stop)
 }
 
 fn serve(
@@ -192,7 +252,7 @@ fn serve(
     let Prepared { sockets, tls } = prepared;
     let gate = compose(&config.gate, tls.clone(), &[])?;
     let limits = &config.gate.limits;
-    let slots = Slots::new(limits.sessions, NonZeroUsize::new(limits.sessions_per_address));
+    let slots = places(limits);
     let shared = Arc::new(ArcSwap::from_pointee(gate));
     let tasks = TaskTracker::new();
     let sessions = Stop { soon: stop, now: CancellationToken::new() };
@@ -202,18 +262,19 @@ fn serve(
         let listener =
             TcpListener::from_std(socket).map_err(|source| StartError::Bind { address, source })?;
         listeners.push(address);
+        let slots = match config.gate.listeners.get(index) {
+            Some(own) if own.limits.counts_apart() => places(&own.limits.over(limits)),
+            _ => Arc::clone(&slots),
+        };
+        let (gates, places) = (Arc::clone(&shared), Arc::clone(&slots));
+        let admit = move |address| arrival::admit(&gates.load(), index, &places, address);
         let (shared, stop_session) = (Arc::clone(&shared), sessions.clone());
         let serve = move |stream, peer, admission| {
-            let arrival = Arrival { stream, peer, listener: index, admission };
+            let slots = Arc::clone(&slots);
+            let arrival = Arrival { stream, peer, listener: index, admission, slots };
             driver::serve(shared.load_full(), arrival, stop_session.clone())
         };
-        tasks.spawn(serve_tcp(
-            listener,
-            Arc::clone(&slots),
-            sessions.soon.clone(),
-            tasks.clone(),
-            serve,
-        ));
+        tasks.spawn(serve_tcp(listener, admit, sessions.soon.clone(), tasks.clone(), serve));
     }
     let bound = Bound::of(config);
     let certificates = Arc::new(Notify::new());
@@ -223,6 +284,10 @@ fn serve(
         Running { listeners, shared, bound, tasks, certificates, probing, stop: sessions };
     running.probe();
     Ok(running)
+}
+
+fn places(limits: &Limits) -> Arc<Slots> {
+    Slots::new(limits.sessions, NonZeroUsize::new(limits.sessions_per_address))
 }
 
 impl Running {
@@ -241,6 +306,7 @@ impl Running {
         if self.bound.listeners != Bound::of(config).listeners {
             // Which rules were meant for which of the old sockets cannot be told.
             gate.rules.clone_from(&old.rules);
+            gate.proxies.clone_from(&old.proxies);
         }
         old.tls.reload(tls_settings)?;
         self.certificates.notify_one();
@@ -327,6 +393,7 @@ fn compose(settings: &Settings, tls: ServerTls, old: &[Arc<Backend>]) -> Result<
     });
     Ok(Gate {
         rules: rules.collect(),
+        proxies: settings.listeners.iter().map(|it| it.proxy_from.clone()).collect(),
         backends: backends.collect::<Result<_, StartError>>()?,
         desk: Desk::default(),
         settings: settings.clone(),
@@ -336,14 +403,14 @@ fn compose(settings: &Settings, tls: ServerTls, old: &[Arc<Backend>]) -> Result<
 }
 
 fn rules(settings: &Settings, listener: &ListenerSettings, served: &[String]) -> Rules {
-    let ListenerSettings { hostname, banner, mechanisms, kind, .. } = listener;
+    let ListenerSettings { hostname, banner, mechanisms, kind, limits, .. } = listener;
     let wanted = mechanisms.as_ref().unwrap_or(&settings.mechanisms);
     Rules {
         hostname: hostname.as_ref().unwrap_or(&settings.hostname).clone(),
         banner: banner.clone().unwrap_or_else(|| "saslgate".to_owned()),
         mechanisms: wanted.iter().filter(|name| served.contains(name)).cloned().collect(),
         kind: *kind,
-        limits: settings.limits.clone(),
+        limits: limits.over(&settings.limits),
     }
 }
 

@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 use super::settings::Settings;
 use super::stream::Stream;
 use crate::tls::{HandshakeError, Negotiated, ServerStream, ServerTls};
+use crate::wire::proxy::Ends;
 use crate::wire::smtp::input::{Front, Input};
 use crate::wire::smtp::line::{Line, LineSplitter, MAX_AUTH_LINE_BYTES};
 use crate::wire::smtp::reply::Reply;
@@ -58,14 +59,12 @@ const MAX_HOLD: Duration = Duration::from_millis(500);
 const COMMAND_READ_BYTES: usize = 2048;
 
 impl Client {
-    /// A connection that was just accepted, with the bounds of `settings`.
-    pub(super) fn new(stream: TcpStream, peer: SocketAddr, settings: &Settings) -> Self {
-        // Fails only for a socket that is gone already; then the peer stands in, for a debug line.
-        let local = stream.local_addr().unwrap_or(peer);
+    /// A connection between `ends`, with the bounds of `settings`.
+    pub(super) fn new(stream: TcpStream, ends: Ends, settings: &Settings) -> Self {
         Self {
             stream: Stream::Plain(stream),
-            peer,
-            local,
+            peer: ends.source,
+            local: ends.destination,
             tls: None,
             input: Input::new(),
             output: Vec::new(),

@@ -40,13 +40,15 @@ pub(super) struct Terms<'a> {
     /// The trace header that stands before it.
     pub(super) trace: Vec<u8>,
     pub(super) settings: &'a Settings,
+    /// Largest message on this listener.
+    pub(super) limit_bytes: u64,
     /// When the session must be over, however slowly its client sends.
     pub(super) deadline: Instant,
 }
 
 /// Reads content from `client` up to its end and writes it, behind the trace, to `relay`.
 pub(super) async fn stream(client: &mut Client, relay: Relay, terms: Terms<'_>) -> Streamed {
-    let Terms { trace, settings, deadline } = terms;
+    let Terms { trace, settings, limit_bytes, deadline } = terms;
     let mut transfer = Transfer {
         scanner: Scanner::new(match settings.bare_newlines {
             BareNewlines::Reject => Discipline::Reject,
@@ -59,6 +61,7 @@ pub(super) async fn stream(client: &mut Client, relay: Relay, terms: Terms<'_>) 
         verdict: None,
         trouble: None,
         discarded: 0,
+        limit_bytes,
         deadline,
     };
     let outcome = transfer.run(client, settings).await;
@@ -81,6 +84,7 @@ struct Transfer {
     verdict: Option<Verdict>,
     trouble: Option<RelayError>,
     discarded: u64,
+    limit_bytes: u64,
     deadline: Instant,
 }
 
@@ -99,7 +103,7 @@ enum Progress {
 impl Transfer {
     async fn run(&mut self, client: &mut Client, settings: &Settings) -> ContentOutcome {
         loop {
-            match self.scan(settings.limits.message_bytes) {
+            match self.scan(self.limit_bytes) {
                 Progress::End => break,
                 Progress::Doubt => return ContentOutcome::RefusedAndLost(self.refusal()),
                 Progress::More => {}

@@ -7,14 +7,15 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
+use ipnet::IpNet;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::arrival::{Arrival, Caller};
 use super::backends::Backend;
 use super::client::{Client, NoLine};
 use super::content::{self, Terms};
@@ -47,6 +48,8 @@ pub struct Gate {
     pub desk: Desk,
     /// The session's rules on each listener, in the order of the settings.
     pub rules: Vec<Arc<Rules>>,
+    /// Whose PROXY headers are believed on each listener, in the same order.
+    pub proxies: Vec<Vec<IpNet>>,
 }
 
 impl Gate {
@@ -54,18 +57,13 @@ impl Gate {
     fn backend(&self) -> &Arc<Backend> {
         &self.backends[0]
     }
-}
 
-/// A connection that was just accepted.
-pub struct Arrival {
-    /// The connection.
-    pub stream: TcpStream,
-    /// Its far end.
-    pub peer: SocketAddr,
-    /// Which listener it came through.
-    pub listener: usize,
-    /// Its place among the sessions, or why it has none.
-    pub admission: Admission,
+    /// True if who connects from `address` is a proxy of this listener.
+    pub(super) fn believes(&self, listener: usize, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        let proxies = self.proxies.get(listener);
+        proxies.is_some_and(|networks| networks.iter().any(|network| network.contains(&address)))
+    }
 }
 
 /// How a stop of the service reaches its sessions.
@@ -79,9 +77,10 @@ pub struct Stop {
 
 /// Serves one connection to its end. A connection over a limit hears 421.
 pub async fn serve(gate: Arc<Gate>, arrival: Arrival, stop: Stop) {
-    let Arrival { stream, peer, listener, admission } = arrival;
-    let client = Client::new(stream, peer, &gate.settings);
-    let Some(rules) = gate.rules.get(listener).map(Arc::clone) else { return };
+    let Some(rules) = gate.rules.get(arrival.listener).map(Arc::clone) else { return };
+    let caller = stop.soon.run_until_cancelled(arrival.identify(&gate)).await.flatten();
+    let Some(Caller { stream, ends, admission }) = caller else { return };
+    let client = Client::new(stream, ends, &gate.settings);
     let mode = rules.kind.tls();
     let _permit = match admission {
         Admission::Admitted(permit) => permit,
@@ -204,7 +203,8 @@ impl Connection {
     /// Lets the session decide; but STARTTLS with input behind it is never
     /// answered with 220, whatever stands there (RFC 3207 §6, CVE-2011-0411).
     fn guard(&mut self, event: Event) -> Turn {
-        let surroundings = Surroundings { gate: &self.gate, facts: &self.facts };
+        let limit_bytes = self.session.limits().message_bytes;
+        let surroundings = Surroundings { gate: &self.gate, facts: &self.facts, limit_bytes };
         let turn = self.session.handle(event, &surroundings);
         if matches!(turn.next, Next::StartTls) && self.client.has_buffered_input() {
             let text = "nothing may follow STARTTLS before the handshake, closing connection";
@@ -488,7 +488,9 @@ impl Connection {
             date: &record::date_now(),
         }
         .header();
-        let terms = Terms { trace, settings: &self.gate.settings, deadline: self.deadline };
+        let limit_bytes = self.session.limits().message_bytes;
+        let terms =
+            Terms { trace, settings: &self.gate.settings, limit_bytes, deadline: self.deadline };
         let streamed = content::stream(&mut self.client, relay, terms).await;
         self.client.slim();
         self.relay = streamed.relay;
@@ -525,11 +527,13 @@ impl Connection {
 struct Surroundings<'a> {
     gate: &'a Gate,
     facts: &'a Facts,
+    /// Largest message on this listener.
+    limit_bytes: u64,
 }
 
 impl Counsel for Surroundings<'_> {
     fn offer(&self) -> Arc<Capabilities> {
-        self.gate.backend().health.offered(self.gate.settings.limits.message_bytes)
+        self.gate.backend().health.offered(self.limit_bytes)
     }
 
     fn rule(&self, question: &Question<'_>) -> Ruling {

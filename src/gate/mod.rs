@@ -3,6 +3,7 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`session`] | decides: a pure state machine, events in, turns out |
+//! | [`arrival`] | whose connection it is: the PROXY header of a load balancer |
 //! | [`driver`] | performs: one client's connection, all of its I/O |
 //! | `client` | the client's side of the wire: lines in, replies out |
 //! | `content` | a message's content on its way from client to backend |
@@ -16,6 +17,7 @@
 //!
 //! Layer 4: knows auth, tls, listen, wire and ops; no backend and no config.
 
+pub mod arrival;
 pub mod backends;
 pub mod desk;
 pub mod driver;
@@ -33,5 +35,5 @@ mod trace;
 
 pub use settings::{
     AuthSource, BackendSettings, BackendTls, BareNewlines, Limits, ListenerKind, ListenerSettings,
-    PoolSettings, Settings, Timeouts, TlsMode,
+    OwnLimits, PoolSettings, Settings, Timeouts, TlsMode,
 };

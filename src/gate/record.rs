@@ -158,6 +158,11 @@ pub(super) fn turned_away(peer: SocketAddr, why: event::Rejection) {
     event::rejected(&client_of(peer), why, "421");
 }
 
+/// A proxy that did not say for whom it connects.
+pub(super) fn no_proxy_header(proxy: SocketAddr, why: &str) {
+    event::rejected(&client_of(proxy), event::Rejection::BadProxyHeader, why);
+}
+
 /// The outcome of an AUTH command.
 pub(super) fn judged(
     peer: SocketAddr,

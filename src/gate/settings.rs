@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 /// The gate: where it listens, whom it asks, where mail goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -38,6 +40,56 @@ pub struct ListenerSettings {
     pub banner: Option<String>,
     /// Its own mechanisms, where they are not [`Settings::mechanisms`].
     pub mechanisms: Option<Vec<String>>,
+    /// What the service manager calls its socket (`FileDescriptorName=`), where that
+    /// cannot be told from the address.
+    pub socket: Option<String>,
+    /// Proxies: who connects from here sends a PROXY header first, and is believed;
+    /// nobody else is.
+    pub proxy_from: Vec<IpNet>,
+    /// Its own bounds.
+    pub limits: OwnLimits,
+}
+
+/// Bounds of one listener, where they are not those of [`Limits`]. Every one is at least 1.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OwnLimits {
+    /// As [`Limits::message_bytes`].
+    pub message_bytes: Option<u64>,
+    /// As [`Limits::recipients`].
+    pub recipients: Option<usize>,
+    /// As [`Limits::errors`].
+    pub errors: Option<u32>,
+    /// As [`Limits::auth_failures`].
+    pub auth_failures: Option<u32>,
+    /// As [`Limits::commands`].
+    pub commands: Option<u32>,
+    /// As [`Limits::sessions`]: a listener with its own counts them for itself.
+    pub sessions: Option<usize>,
+    /// As [`Limits::sessions_per_address`], counted as `sessions`.
+    pub sessions_per_address: Option<usize>,
+}
+
+impl OwnLimits {
+    /// What holds on this listener, `common` being what holds where it has none of its own.
+    #[must_use]
+    pub fn over(&self, common: &Limits) -> Limits {
+        Limits {
+            message_bytes: self.message_bytes.unwrap_or(common.message_bytes),
+            recipients: self.recipients.unwrap_or(common.recipients),
+            line_bytes: common.line_bytes,
+            errors: self.errors.unwrap_or(common.errors),
+            auth_failures: self.auth_failures.unwrap_or(common.auth_failures),
+            commands: self.commands.unwrap_or(common.commands),
+            sessions: self.sessions.unwrap_or(common.sessions),
+            sessions_per_address: self.sessions_per_address.unwrap_or(common.sessions_per_address),
+        }
+    }
+
+    /// True if sessions here are counted apart from those of the other listeners.
+    #[must_use]
+    pub fn counts_apart(&self) -> bool {
+        self.sessions.is_some() || self.sessions_per_address.is_some()
+    }
 }
 
 /// What a listener is for.

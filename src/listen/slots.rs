@@ -66,11 +66,7 @@ impl Slots {
         let Ok(session) = Arc::clone(&self.sessions).try_acquire_owned() else {
             return Admission::TooManySessions;
         };
-        let permit = Permit { _session: session, held: None };
-        match self.count(permit, Holder::of(address)) {
-            Some(permit) => Admission::Admitted(permit),
-            None => Admission::TooManyFromAddress,
-        }
+        self.name(Permit { _session: session, held: None }, address)
     }
 
     /// Counts a session that has a place already as one of the user `uid`'s;
@@ -90,6 +86,22 @@ impl Slots {
         *count += 1;
         permit.held = Some((Arc::clone(self), holder));
         Some(permit)
+    }
+
+    /// Decides at once whether there is a place for a client whose address is not
+    /// known yet, since a proxy has connected for it.
+    #[must_use]
+    pub fn admit_unnamed(self: &Arc<Self>) -> Admission {
+        self.try_take().map_or(Admission::TooManySessions, Admission::Admitted)
+    }
+
+    /// Counts a session that has a place already as one of `address`, once that is known.
+    #[must_use]
+    pub fn name(self: &Arc<Self>, permit: Permit, address: IpAddr) -> Admission {
+        match self.count(permit, Holder::of(address)) {
+            Some(permit) => Admission::Admitted(permit),
+            None => Admission::TooManyFromAddress,
+        }
     }
 
     /// Waits for a place for a client without an address (a local socket).
@@ -187,6 +199,23 @@ mod tests {
         assert_eq!(slots.free(), 9, "a refused connection keeps no place");
         drop(first);
         assert!(hold(89).is_some());
+    }
+
+    #[test]
+    fn counts_a_client_behind_a_proxy_once_it_is_named() {
+        let slots = Slots::new(3, NonZeroUsize::new(1));
+        let unnamed = || match slots.admit_unnamed() {
+            Admission::Admitted(permit) => permit,
+            Admission::TooManySessions | Admission::TooManyFromAddress => panic!("no place"),
+        };
+        let first = slots.name(unnamed(), address("192.0.2.1"));
+        assert!(matches!(first, Admission::Admitted(_)));
+        let second = slots.name(unnamed(), address("192.0.2.1"));
+        assert!(matches!(second, Admission::TooManyFromAddress));
+        assert_eq!(slots.free(), 2, "a refused connection keeps no place");
+        let others = [unnamed(), unnamed()];
+        assert!(matches!(slots.admit_unnamed(), Admission::TooManySessions));
+        drop(others);
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! TCP listeners: binding, and the accept loop.
 //!
 //! Every connection is accepted at once, and one over a limit is handed over
-//! as such, since SMTP has a word for it; see [`Slots`].
+//! as such, since SMTP has a word for it; see [`Slots`](super::Slots).
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use socket2::{Domain, Protocol, Socket, Type};
@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::slots::{Admission, Slots};
+use super::slots::Admission;
 use super::sort::Complaints;
 
 /// Connections that wait to be accepted; the kernel cuts it at `net.core.somaxconn`.
@@ -46,13 +46,15 @@ pub fn bind_tcp(address: SocketAddr) -> io::Result<std::net::TcpListener> {
 /// Accepts on `listener` until `stop` is cancelled, and runs `serve` as a task
 /// of `tasks` for each connection (with `TCP_NODELAY` on).
 ///
-/// `serve` gets an [`Admission`]: it keeps the permit of an admitted session,
+/// `admit` decides by the far end whether there is a place for it ([`Slots`]). `serve` gets an [`Admission`]: it keeps the permit of an admitted session,
 /// and answers the others with its protocol's words (SMTP: `421 4.3.2`). At
 /// most 64 refusals run at once, and they must bound their own
 /// writes in time; beyond that, connections are closed without a word.
+///
+/// [`Slots`]: super::Slots
 pub async fn serve_tcp<F, Fut>(
     listener: TcpListener,
-    slots: Arc<Slots>,
+    admit: impl Fn(IpAddr) -> Admission,
     stop: CancellationToken,
     tasks: TaskTracker,
     serve: F,
@@ -75,7 +77,7 @@ pub async fn serve_tcp<F, Fut>(
         complaints.recovered(&place);
         // Fails only for a peer that is gone already, and then serving finds out.
         let _ = stream.set_nodelay(true);
-        let admission = slots.admit(peer.ip());
+        let admission = admit(peer.ip());
         if matches!(admission, Admission::Admitted(_)) {
             tasks.spawn(serve(stream, peer, admission));
         } else if let Ok(refusal) = Arc::clone(&refusals).try_acquire_owned() {
@@ -94,6 +96,7 @@ mod tests {
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+    use super::super::Slots;
     use super::*;
 
     async fn line(address: SocketAddr) -> (TcpStream, String) {
@@ -124,7 +127,10 @@ mod tests {
             (Slots::new(2, None), CancellationToken::new(), TaskTracker::new());
         let serving = tokio::spawn(serve_tcp(
             listener,
-            Arc::clone(&slots),
+            {
+                let slots = Arc::clone(&slots);
+                move |address| slots.admit(address)
+            },
             stop.clone(),
             tasks.clone(),
             greet,

@@ -4,6 +4,7 @@
 //! manager everything here does nothing.
 
 use std::io;
+use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
 use std::time::Duration;
 
@@ -89,6 +90,21 @@ impl InheritedSockets {
     /// If the socket is not a Unix stream listener.
     pub fn take_unix_called(&mut self, name: &str) -> io::Result<Option<UnixListener>> {
         self.take(self.place(name))
+    }
+
+    /// Takes every TCP listener with its name, in order; what is no TCP listener is left.
+    ///
+    /// # Errors
+    /// If a socket cannot be made non-blocking.
+    pub fn take_tcp(&mut self) -> io::Result<Vec<(String, TcpListener)>> {
+        let mut taken = Vec::new();
+        for place in 0..self.sockets.len() {
+            let Ok(Some(socket)) = self.sockets.take_tcp_listener(place) else { continue };
+            socket.set_nonblocking(true)?;
+            self.taken += 1;
+            taken.push((self.names.get(place).cloned().unwrap_or_default(), socket));
+        }
+        Ok(taken)
     }
 
     /// How many were given and not taken yet.

@@ -13,5 +13,6 @@ pub mod limits;
 pub mod local_socket;
 pub mod privileges;
 pub mod shadow;
+pub mod sqlite;
 pub mod terminal;
 pub mod users;

@@ -8,5 +8,7 @@
 pub mod imap;
 pub mod kerberos;
 pub mod ldap;
+pub mod proxy;
 pub mod saslauthd;
 pub mod smtp;
+pub mod xclient;

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -64,6 +65,20 @@ impl Service {
             .stderr(output)
             .spawn()
             .unwrap();
+        Self { child, log }
+    }
+
+    /// Starts `command` with its log in the file `log` (standard error), and one or two
+    /// descriptors as its standard input and output.
+    pub(crate) fn spawn_with(command: &mut Command, log: PathBuf, given: Vec<OwnedFd>) -> Self {
+        let output = File::create(&log).unwrap();
+        let mut given = given.into_iter();
+        command.stdin(given.next().unwrap());
+        match given.next() {
+            Some(second) => command.stdout(second),
+            None => command.stdout(output.try_clone().unwrap()),
+        };
+        let child = command.stderr(output).spawn().unwrap();
         Self { child, log }
     }
 

@@ -128,7 +128,7 @@ impl Errand {
         let valid_for = grant
             .expiration
             .map(|end| Duration::from_secs(u64::try_from(end.saturating_sub(now)).unwrap_or(0)));
-        Ok(Accepted { user: None, label: None, valid_for })
+        Ok(Accepted { user: None, label: None, valid_for, handover: None })
     }
 
     /// Whom to ask; `None` if the files say that there can be no such user.

@@ -15,8 +15,9 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::time::{sleep, timeout};
+use zeroize::Zeroizing;
 
-use crate::auth::{Accepted, Answer};
+use crate::auth::{Accepted, Answer, HandoverToken};
 use crate::base::{Identity, IdentityError, Origin, Printable, Reason, ReasonCode, Secret};
 use crate::wire::saslauthd::{ClientAddress, Credentials, MAX_REPLY_BYTES, ReplyWord, ServerReply};
 
@@ -28,13 +29,22 @@ const RETRY: Duration = Duration::from_millis(10);
 pub struct Saslauthd {
     socket: PathBuf,
     limit: Duration,
+    /// Whether a handover token is asked for with each acceptance.
+    wants_token: bool,
 }
 
 impl Saslauthd {
     /// A client of the socket file at `socket` (with `/mux`), with `limit` for a whole request.
     #[must_use]
     pub fn new(socket: PathBuf, limit: Duration) -> Self {
-        Self { socket, limit }
+        Self { socket, limit, wants_token: false }
+    }
+
+    /// The same, asking for a handover token with each acceptance (see
+    /// [`HandoverToken`]). A saslauthd that knows nothing of them gives none.
+    #[must_use]
+    pub fn asking_for_tokens(self) -> Self {
+        Self { wants_token: true, ..self }
     }
 
     /// Asks whether `password` is right for `claim`.
@@ -51,6 +61,7 @@ impl Saslauthd {
             service: service.as_bytes(),
             realm: claim.realm.as_bytes(),
             client: origin.client.map(|ip| ClientAddress { ip, port: origin.port.unwrap_or(0) }),
+            wants_token: self.wants_token,
         };
         let Ok(request) = credentials.encode() else {
             let detail = "the login and password are longer than the saslauthd protocol can carry";
@@ -70,13 +81,14 @@ impl Saslauthd {
         let mut stream = self.connect().await?;
         // A server that refuses early closes its reading side; its reply is there all the same.
         let _ = stream.write_all(request).await;
-        let mut bytes = Vec::with_capacity(64);
+        // All the room at once, and wiped: a token may be in it.
+        let mut bytes = Zeroizing::new(Vec::with_capacity(2 + MAX_REPLY_BYTES));
         loop {
             if let Some(reply) = ServerReply::decode(&bytes).map_err(io::Error::other)? {
                 return Ok(reply);
             }
             let room = (2 + MAX_REPLY_BYTES - bytes.len()) as u64;
-            if (&mut stream).take(room).read_buf(&mut bytes).await? == 0 {
+            if (&mut stream).take(room).read_buf(&mut *bytes).await? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }
@@ -93,13 +105,16 @@ impl Saslauthd {
     }
 
     fn sort(&self, reply: &ServerReply) -> Answer {
-        let reason = Printable(&reply.reason).to_string();
         match reply.word {
-            ReplyWord::Ok => Answer::Accepted(Accepted::default()),
-            ReplyWord::No if reason.is_empty() => {
-                Answer::Rejected(ReasonCode::BadCredentials.into())
+            ReplyWord::Ok => {
+                let token = reply.token().filter(|_| self.wants_token);
+                let handover = token.and_then(HandoverToken::new);
+                Answer::Accepted(Accepted { handover, ..Accepted::default() })
             }
-            ReplyWord::No => Answer::Rejected(Reason::new(ReasonCode::BadCredentials, reason)),
+            ReplyWord::No => {
+                let words = Printable(&reply.reason).to_string();
+                Answer::Rejected(Reason::new(ReasonCode::BadCredentials, words))
+            }
             // libsasl2 takes it for a wrong password; a peer that speaks
             // something else has said nothing about a password.
             ReplyWord::Other => Answer::Unavailable(Reason::new(

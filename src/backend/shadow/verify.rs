@@ -331,5 +331,5 @@ fn accept(name: &str, claimed: &Identity, valid_for: Option<Duration>) -> Result
         })?;
         Some(user)
     };
-    Ok(Answer::Accepted(Accepted { user, label: None, valid_for }))
+    Ok(Answer::Accepted(Accepted { user, label: None, valid_for, handover: None }))
 }

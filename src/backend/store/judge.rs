@@ -140,7 +140,12 @@ impl Judge {
             let seconds = end.unix().saturating_sub(now.unix());
             Duration::from_secs(u64::try_from(seconds).unwrap_or(0))
         });
-        Sifted::Accepted(Accepted { user: None, label: Some(app.label.clone()), valid_for })
+        Sifted::Accepted(Accepted {
+            user: None,
+            label: Some(app.label.clone()),
+            valid_for,
+            handover: None,
+        })
     }
 
     /// Whether the password of the account fits. One that does, and whose hash

@@ -36,6 +36,7 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use super::error::StoreError;
 use super::file;
 use crate::backend::sasldb;
+use crate::sys::sqlite;
 
 /// `PRAGMA application_id`: "SLGT".
 pub(super) const APPLICATION_ID: i64 = 0x534c_4754;
@@ -122,6 +123,7 @@ pub(super) fn settle(connection: &Connection) {
 
 fn connect(path: &Path, patience: Patience) -> Result<Connection, StoreError> {
     let on_error = |error: rusqlite::Error| StoreError::from_sqlite(path, &error);
+    sqlite::allocate_as_needed();
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(on_error)?;
     connection.busy_timeout(patience.wait()).map_err(on_error)?;

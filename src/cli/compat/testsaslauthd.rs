@@ -149,6 +149,7 @@ impl Flags {
             service: &self.service,
             realm: &self.realm,
             client: self.client,
+            wants_token: false,
         };
         let request = credentials.encode().map_err(|error| error.to_string())?;
         let mut stream = UnixStream::connect(&self.socket)

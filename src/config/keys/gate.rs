@@ -4,15 +4,15 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use super::bounds::LONGEST;
-use super::limits;
 use super::{Choice, Form, Key, Kind, Repeated, Section};
+use super::{gate_listener, limits};
 use crate::config::Config;
 use crate::config::forms::{
     self, account, address, auth_source, backend_name, banner, host_name, listen, optional_path,
 };
 use crate::gate::{
     AuthSource, BackendSettings, BackendTls, BareNewlines, ListenerKind, ListenerSettings,
-    PoolSettings,
+    OwnLimits, PoolSettings,
 };
 
 pub(super) const SECTION: Section = Section {
@@ -208,6 +208,15 @@ pub(super) const LISTENER: Section = Section {
             default: Some("[]"),
             text: "Mechanisms it offers, where they are others than gate.mechanisms. Empty: those.",
         },
+        gate_listener::SOCKET,
+        gate_listener::PROXY_FROM,
+        gate_listener::MAX_MESSAGE,
+        gate_listener::MAX_RECIPIENTS,
+        gate_listener::MAX_ERRORS,
+        gate_listener::MAX_AUTH_FAILURES,
+        gate_listener::MAX_COMMANDS,
+        gate_listener::MAX_SESSIONS,
+        gate_listener::MAX_SESSIONS_PER_ADDRESS,
     ],
 };
 
@@ -351,9 +360,20 @@ const BLANK_LISTENER: ListenerSettings = ListenerSettings {
     hostname: None,
     banner: None,
     mechanisms: None,
+    socket: None,
+    proxy_from: Vec::new(),
+    limits: OwnLimits {
+        message_bytes: None,
+        recipients: None,
+        errors: None,
+        auth_failures: None,
+        commands: None,
+        sessions: None,
+        sessions_per_address: None,
+    },
 };
 
-fn last_listener(config: &mut Config, set: impl FnOnce(&mut ListenerSettings)) {
+pub(super) fn last_listener(config: &mut Config, set: impl FnOnce(&mut ListenerSettings)) {
     if let Some(listener) = config.gate.listeners.last_mut() {
         set(listener);
     }

@@ -8,6 +8,8 @@
 mod authd;
 mod cache;
 mod gate;
+mod gate_listener;
+mod handover;
 mod httpform;
 mod kerberos5;
 pub(super) mod ldap;
@@ -76,6 +78,7 @@ pub static SECTIONS: &[Section] = &[
     authd::SECTION,
     route::SECTION,
     listener::SECTION,
+    handover::SECTION,
     cache::SECTION,
     throttle::SECTION,
     pam::SECTION,

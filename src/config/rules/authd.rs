@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::{Problem, Reading};
+use crate::auth::DEFAULT_SOCKET;
 
 /// A route for everybody would hide all behind it.
 pub(super) fn routes_choose(reading: &Reading) -> Vec<Problem> {
@@ -58,6 +59,28 @@ pub(super) fn listeners_apart(reading: &Reading) -> Vec<Problem> {
         });
     }
     problems
+}
+
+/// Tokens are redeemed at sockets that there are.
+pub(super) fn handover_sockets_exist(reading: &Reading) -> Vec<Problem> {
+    let (path, config) = ("authd.handover.sockets", &reading.config);
+    let is_there = |name: &String| {
+        let mut listeners = config.saslauthd.listeners.iter();
+        name == DEFAULT_SOCKET || listeners.any(|listener| listener.name == *name)
+    };
+    let Some(missing) = config.auth.handover.sockets.iter().find(|name| !is_there(name)) else {
+        return Vec::new();
+    };
+    let Some(span) = reading.site(path, 0) else { return Vec::new() };
+    if reading.is_refused(&["authd.listener.name"]) {
+        return Vec::new();
+    }
+    vec![
+        Problem::error(format!("there is no socket \"{missing}\""))
+            .about(path)
+            .at(span, "no [[authd.listener]] has this name")
+            .help("name a listener, or \"default\" for `socket` in [authd]"),
+    ]
 }
 
 fn is_taken(reading: &Reading, socket: &Path) -> bool {

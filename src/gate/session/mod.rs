@@ -320,6 +320,12 @@ impl Session {
         self.user.as_ref()
     }
 
+    /// The bounds of this session.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.rules.limits
+    }
+
     /// What the listener is called, for the trace header.
     #[must_use]
     pub fn hostname(&self) -> &str {

@@ -19,11 +19,11 @@ use zeroize::Zeroizing;
 use super::wording::{self, Dialect};
 use super::{Manners, Server};
 use crate::auth::{Attempt, Authentication, Outcome, Pending, Service, Source, Verdict};
-use crate::base::{Origin, Reason, ReasonCode};
+use crate::base::{Identity, Origin, Reason, ReasonCode, Secret};
 use crate::listen::Permit;
 use crate::ops::event::auth::{self as event, Facts, Proof};
 use crate::sys::local_socket;
-use crate::wire::saslauthd::{Refusal, Reply, Request, RequestBuffer};
+use crate::wire::saslauthd::{Refusal, Reply, Request, RequestBuffer, accepted_with};
 
 /// How long, and for how many bytes, a peer that was refused in the middle of
 /// its request may go on sending before it is cut off. Closing at once would
@@ -108,6 +108,8 @@ struct Claim {
     realm: Vec<u8>,
     service: Vec<u8>,
     origin: Origin,
+    /// For whom a handover token is wanted, if one is.
+    token_for: Option<Identity>,
 }
 
 /// What is left to do with a connection.
@@ -162,6 +164,7 @@ impl Session {
             realm: realm.to_vec(),
             service: request.service.to_vec(),
             origin,
+            token_for: None,
         };
         let (identity, realm) =
             match self.server.authenticator.identify(request.login, request.realm) {
@@ -173,7 +176,8 @@ impl Session {
                     return Work::refuse(claim, reply, reason, After::Close);
                 }
             };
-        let claim = claim(identity.user().as_bytes(), identity.realm().as_bytes());
+        let mut claim = claim(identity.user().as_bytes(), identity.realm().as_bytes());
+        claim.token_for = request.wants_token.then(|| identity.clone());
         let Some(service) = Service::from_wire(request.service) else {
             let reason = Reason::new(ReasonCode::Malformed, "the service is too long or no UTF-8");
             return Work::refuse(claim, wording::BAD_SERVICE, reason, After::Close);
@@ -195,6 +199,7 @@ impl Session {
             realm: request.realm.to_vec(),
             service: request.service.to_vec(),
             origin,
+            token_for: None,
         };
         let reason = Reason::new(ReasonCode::PeerNotAllowed, detail);
         Work::refuse(claim, Reply::No, reason, After::Close)
@@ -232,6 +237,7 @@ impl Session {
             realm: known.realm.to_vec(),
             service: known.service.to_vec(),
             origin: self.origin,
+            token_for: None,
         }
     }
 
@@ -260,7 +266,10 @@ impl Session {
         let has_pam = outcome.chain.as_ref().is_some_and(|chain| chain.asks("pam"));
         let dialect = if has_pam { Dialect::Pam } else { Dialect::Bare };
         let reply = wording::reply(&outcome.verdict, dialect, self.manners.unavailable);
-        answer(stream, reply);
+        match self.token(claim, outcome) {
+            Some(token) => send(stream, &accepted_with(&token)),
+            None => answer(stream, reply),
+        }
         let facts = claim.facts(outcome.by, outcome.elapsed);
         let told = wording::told(reply);
         match &outcome.verdict {
@@ -268,6 +277,17 @@ impl Session {
             Verdict::Rejected(reason) => event::rejected(&facts, told, reason),
             Verdict::Unavailable(reason) => event::unavailable(&facts, told, reason),
         }
+    }
+
+    /// The handover token that comes with an acceptance, where one was asked for by a gate.
+    fn token(&self, claim: &Claim, outcome: &Outcome) -> Option<Secret> {
+        let identity = claim.token_for.as_ref()?;
+        // A token that begot tokens would never end.
+        let is_fresh = outcome.by != Outcome::HANDOVER;
+        let is_accepted = matches!(outcome.verdict, Verdict::Accepted(_));
+        (is_accepted && is_fresh)
+            .then(|| self.server.authenticator.issue(identity, claim.origin))
+            .flatten()
     }
 
     /// One user of this host must not keep all the others waiting.
@@ -366,8 +386,13 @@ fn proof(source: Source) -> Proof {
 /// Writes `reply` at once. It is the first write on the socket and a few
 /// bytes, so it fits the socket's buffer, or the peer is gone.
 fn answer(stream: &impl AsFd, reply: Option<Reply>) {
-    let Some(reply) = reply else { return };
-    if let Err(error) = SockRef::from(stream).send(&reply.encode()) {
+    if let Some(reply) = reply {
+        send(stream, &reply.encode());
+    }
+}
+
+fn send(stream: &impl AsFd, bytes: &[u8]) {
+    if let Err(error) = SockRef::from(stream).send(bytes) {
         tracing::debug!("a saslauthd client did not wait for its reply: {error}");
     }
 }

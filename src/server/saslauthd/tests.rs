@@ -117,6 +117,7 @@ fn request(login: &str, password: &str) -> Vec<u8> {
         service: b"smtp",
         realm: b"",
         client: None,
+        wants_token: false,
     };
     credentials.encode().unwrap().to_vec()
 }

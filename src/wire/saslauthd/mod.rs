@@ -9,6 +9,11 @@
 //! reply     u16 len | text       begins with "OK" or "NO", then perhaps a blank and a reason
 //! ```
 //!
+//! Our gate may ask our authd for a handover token (`auth::HandoverToken`): the
+//! fifth field then ends with `;handover`, and the reply may be
+//! `OK handover=TOKEN`. Whoever does not know of it does not read the field, and
+//! looks at the first two bytes of the reply.
+//!
 //! The fifth field was added without a version: whoever waits for it hangs on
 //! every older client. Those that send it do so in one write, so here it is
 //! taken when its bytes are there with the fourth field, and never waited for.
@@ -23,7 +28,7 @@ mod request;
 #[cfg(test)]
 mod tests;
 
-pub use reply::{MAX_REPLY_BYTES, Reply, ReplyError, ReplyWord, ServerReply};
+pub use reply::{MAX_REPLY_BYTES, Reply, ReplyError, ReplyWord, ServerReply, accepted_with};
 pub use request::{
     ClientAddress, Credentials, Field, Known, MAX_REQUEST_BYTES, Refusal, Request, RequestBuffer,
     RequestTooLong,

@@ -3,6 +3,12 @@
 //! Our server writes [`Reply`], whose texts are ours; clients read
 //! [`ServerReply`], whose reason is a peer's and is taken for nothing but a log line.
 
+use std::fmt;
+
+use zeroize::Zeroizing;
+
+use crate::base::Secret;
+
 /// Longest reply text a client reads: libsasl2 clamps it there (1,024-byte buffer less a NUL).
 pub const MAX_REPLY_BYTES: usize = 1023;
 
@@ -50,13 +56,30 @@ pub enum ReplyWord {
     Other,
 }
 
-/// A reply that was received.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A reply that was received. Its `Debug` tells the word alone.
+#[derive(Clone, PartialEq, Eq)]
 pub struct ServerReply {
     /// What it begins with.
     pub word: ReplyWord,
     /// What is behind the word, without the blank between; peer-supplied bytes, at most 1,023.
-    pub reason: Vec<u8>,
+    /// Wiped on drop: a token may be in it.
+    pub reason: Zeroizing<Vec<u8>>,
+}
+
+/// In front of a handover token, behind `OK` and a blank.
+const TOKEN_KEY: &[u8] = b"handover=";
+
+/// `OK` with a handover token for a gate that asked for one, to be sent with one write.
+#[must_use]
+pub fn accepted_with(token: &Secret) -> Zeroizing<Vec<u8>> {
+    let length = b"OK ".len() + TOKEN_KEY.len() + token.expose().len();
+    let mut bytes = Zeroizing::new(Vec::with_capacity(2 + length));
+    // Tokens are far below the limit of a reply.
+    bytes.extend_from_slice(&u16::try_from(length).unwrap_or(u16::MAX).to_be_bytes());
+    bytes.extend_from_slice(b"OK ");
+    bytes.extend_from_slice(TOKEN_KEY);
+    bytes.extend_from_slice(token.expose());
+    bytes
 }
 
 /// Bytes that are no reply: the server broke off or speaks something else.
@@ -65,6 +88,12 @@ pub enum ReplyError {
     /// A text of 0 or 1 bytes (libsasl2: "bad response from saslauthd").
     #[error("the reply is too short to be one")]
     TooShort,
+}
+
+impl fmt::Debug for ServerReply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerReply").field("word", &self.word).finish_non_exhaustive()
+    }
 }
 
 impl ServerReply {
@@ -89,6 +118,15 @@ impl ServerReply {
             _ => ReplyWord::Other,
         };
         let reason = reason.strip_prefix(b" ").unwrap_or(reason);
-        Ok(Some(Self { word, reason: reason.to_vec() }))
+        Ok(Some(Self { word, reason: Zeroizing::new(reason.to_vec()) }))
+    }
+
+    /// The handover token of an `OK`, if it has one.
+    #[must_use]
+    pub fn token(&self) -> Option<Secret> {
+        let words = (self.word == ReplyWord::Ok).then_some(&self.reason)?;
+        let mut words = words.split(|byte| *byte == b' ');
+        let token = words.find_map(|word| word.strip_prefix(TOKEN_KEY))?;
+        Secret::copied_from(token).ok()
     }
 }

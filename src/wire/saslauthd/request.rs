@@ -23,6 +23,9 @@ const MAX_SHORT_FIELD_BYTES: usize = 256;
 /// Longest text of a client address that is looked at: an IPv6 address with zone and port.
 const MAX_ADDRESS_BYTES: usize = 128;
 
+/// Behind the address: a handover token is asked for.
+const WISH: &[u8] = b";handover";
+
 /// Collects one request. Never grows, and is wiped on drop: it holds a password.
 pub struct RequestBuffer {
     bytes: Box<[u8]>,
@@ -42,6 +45,8 @@ pub struct Request<'a> {
     /// The mail client, where the fifth field came along and made sense. A
     /// claim of the local peer: good for logs and PAM, proof of nothing.
     pub client: Option<ClientAddress>,
+    /// It asks for a handover token with an acceptance.
+    pub wants_token: bool,
 }
 
 /// The fields that have arrived in whole, for the log line of a refusal; empty where not.
@@ -151,13 +156,19 @@ impl RequestBuffer {
             (*value, rest) = (body, behind);
         }
         let [login, password, service, realm] = fields;
-        let client = counted(rest).and_then(|(text, _)| ClientAddress::from_wire(text));
+        let fifth = counted(rest).map_or(&[][..], |(text, _)| text);
+        let (fifth, wants_token) = match fifth.strip_suffix(WISH) {
+            Some(address) => (address, true),
+            None => (fifth, false),
+        };
+        let client = ClientAddress::from_wire(fifth);
         Ok(Some(Request {
             login: text(Field::Login, login)?,
             password: secret(password)?,
             service: text(Field::Service, service)?,
             realm: text(Field::Realm, realm)?,
             client,
+            wants_token,
         }))
     }
 
@@ -274,6 +285,8 @@ pub struct Credentials<'a> {
     pub realm: &'a [u8],
     /// The mail client; `None` sends the four fields that every saslauthd reads to the end.
     pub client: Option<ClientAddress>,
+    /// Asks for a handover token, in the fifth field too.
+    pub wants_token: bool,
 }
 
 /// A request that no server would read.
@@ -288,8 +301,12 @@ impl Credentials<'_> {
     /// [`RequestTooLong`] beyond [`MAX_REQUEST_BYTES`], where libsasl2 gives up as well.
     pub fn encode(&self) -> Result<Zeroizing<Vec<u8>>, RequestTooLong> {
         let fields = [self.login, self.password.expose(), self.service, self.realm];
-        let client = self.client.map(|client| client.to_string());
-        let fields = fields.into_iter().chain(client.as_ref().map(String::as_bytes));
+        let mut fifth = self.client.map_or_else(Vec::new, |it| it.to_string().into_bytes());
+        if self.wants_token {
+            fifth.extend_from_slice(WISH);
+        }
+        let fifth = (!fifth.is_empty()).then_some(fifth.as_slice());
+        let fields = fields.into_iter().chain(fifth);
         let total = fields.clone().map(<[u8]>::len).sum();
         if total > MAX_REQUEST_BYTES {
             return Err(RequestTooLong(total));

@@ -213,10 +213,14 @@ fn writes_what_the_original_client_writes() {
         service: b"labtest",
         realm: b"example.com",
         client: None,
+        wants_token: false,
     };
     assert_eq!(credentials.encode().unwrap().as_slice(), FOUR);
     credentials.client = client("192.0.2.7;1234");
     assert_eq!(credentials.encode().unwrap().as_slice(), FIVE);
+    credentials.wants_token = true;
+    let wish = [FOUR, b"\0\x17192.0.2.7;1234;handover"].concat();
+    assert_eq!(credentials.encode().unwrap().as_slice(), wish);
     let long = Secret::new(vec![b'x'; MAX_REQUEST_BYTES]).unwrap();
     credentials.password = &long;
     assert!(credentials.encode().is_err());
@@ -232,8 +236,9 @@ fn writes_replies_that_every_client_reads() {
 
 #[test]
 fn reads_replies_as_libsasl2_does() {
-    let read =
-        |bytes: &[u8]| ServerReply::decode(bytes).unwrap().map(|reply| (reply.word, reply.reason));
+    let read = |bytes: &[u8]| {
+        ServerReply::decode(bytes).unwrap().map(|reply| (reply.word, reply.reason.to_vec()))
+    };
     assert_eq!(read(b"\0\x02OK"), Some((ReplyWord::Ok, b"".to_vec())));
     assert_eq!(read(b"\0\x04OKAY"), Some((ReplyWord::Ok, b"AY".to_vec())));
     assert_eq!(read(b"\0\x11NO PAM auth error"), Some((ReplyWord::No, b"PAM auth error".to_vec())));
@@ -244,6 +249,31 @@ fn reads_replies_as_libsasl2_does() {
     let long = [b"\xff\xffOK".as_slice(), &[b'x'; 1021]].concat();
     assert_eq!(read(&long).unwrap().0, ReplyWord::Ok);
     assert_eq!(read(&long[..long.len() - 1]), None);
+}
+
+#[test]
+fn a_token_is_asked_for_behind_the_address_and_comes_behind_ok() {
+    let wants = |fifth: &str| {
+        let length = u16::try_from(fifth.len()).unwrap().to_be_bytes();
+        let received = buffer(&[FOUR, &length, fifth.as_bytes()].concat());
+        let request = received.decode().unwrap().unwrap();
+        (request.client, request.wants_token)
+    };
+    assert_eq!(wants("192.0.2.7;1234;handover"), (client("192.0.2.7;1234"), true));
+    assert_eq!(wants("2001:db8::1;25;handover"), (client("2001:db8::1;25"), true));
+    assert_eq!(wants("192.0.2.7;1234"), (client("192.0.2.7;1234"), false));
+    assert_eq!(wants(";handover"), (None, true));
+    assert_eq!(wants("192.0.2.7;1234;handoverr"), (None, false));
+
+    let token = Secret::copied_from(b"saslgate-handover-x").unwrap();
+    let bytes = accepted_with(&token);
+    assert_eq!(bytes.as_slice(), b"\0\x1fOK handover=saslgate-handover-x");
+    let read = |bytes: &[u8]| ServerReply::decode(bytes).unwrap().unwrap().token();
+    assert!(read(&bytes).unwrap().matches(&token));
+    for none in [&b"\0\x02OK"[..], b"\0\x0aNO handove", b"\0\x0fNO handover=abc", b"\0\x07OK hand"]
+    {
+        assert!(read(none).is_none(), "{none:?}");
+    }
 }
 
 #[test]
@@ -274,7 +304,7 @@ proptest! {
         let secret = Secret::copied_from(&password).unwrap();
         let sent = Credentials {
             login: &login, password: &secret, service: &service, realm: &realm,
-            client: Some(ClientAddress { ip, port }),
+            client: Some(ClientAddress { ip, port }), wants_token: port % 2 == 0,
         };
         let bytes = sent.encode().unwrap();
         let at = split.index(bytes.len());

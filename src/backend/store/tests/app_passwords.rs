@@ -59,7 +59,9 @@ async fn an_app_password_works_beside_the_one_of_the_account_and_costs_no_hash()
     for (password, expected) in [(&phone, "phone"), (&laptop, "laptop")] {
         let (answer, is_at_once) = ask(&store, "alice", password, "imap").await;
         match answer {
-            Answer::Accepted(Accepted { user: None, label: Some(label), valid_for: None }) => {
+            Answer::Accepted(Accepted {
+                user: None, label: Some(label), valid_for: None, ..
+            }) => {
                 assert_eq!(&*label, expected);
             }
             other => panic!("{other:?}"),

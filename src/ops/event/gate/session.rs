@@ -113,6 +113,8 @@ pub enum Rejection {
     Timeout,
     /// Policy does not let this client in.
     Unwelcome,
+    /// A proxy connected, and sent no header that could be read.
+    BadProxyHeader,
 }
 
 impl Rejection {
@@ -128,6 +130,7 @@ impl Rejection {
             Self::BdatNotOffered => "bdat-not-offered",
             Self::Timeout => "timeout",
             Self::Unwelcome => "unwelcome",
+            Self::BadProxyHeader => "bad-proxy-header",
         }
     }
 }
