@@ -41,6 +41,8 @@ file    /usr/lib/*/perl5/*/Net/SSLeay.pm|/usr/lib64/perl5/vendor_perl/Net/SSLeay
 command msmtp                                    msmtp                msmtp
 command curl                                     curl                 curl
 command openssl                                  openssl              openssl
+command testssl|testssl.sh                       testssl.sh           testssl
+command sslscan                                  sslscan              sslscan
 command python3                                  python3              python3
 command systemd-analyze                          systemd              systemd
 command readelf                                  binutils             binutils
@@ -60,6 +62,9 @@ command ps                                       procps               procps-ng
 command ss                                       iproute2             iproute
 command man                                      man-db               man-db
 command groff                                    groff-base           groff-base
+command fail2ban-regex                           fail2ban             fail2ban-server
+file    /usr/lib/python3/dist-packages/prometheus_client/openmetrics/parser.py|/usr/lib/python3*/site-packages/prometheus_client/openmetrics/parser.py  python3-prometheus-client  python3-prometheus_client
+command dnsmasq                                  dnsmasq-base         dnsmasq
 '
 # Servers that ask a saslauthd, one a line as above. Most of them exclude sendmail, or would
 # have to be configured to be installed; the tests lay their files over the host's
@@ -306,6 +311,7 @@ disable_at_boot() {
             lighttpd) services=lighttpd ;;
             krb5-kdc | krb5-server) services=krb5-kdc ;;
             krb5-admin-server) services=krb5-admin-server ;;
+            fail2ban | fail2ban-server) services=fail2ban ;;
             *) continue ;;
         esac
         for service in $services; do

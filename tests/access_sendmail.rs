@@ -8,7 +8,7 @@
 
 mod support;
 
-use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::net::IpAddr;
 
 use saslgate::policy::access::classes::{self, Classes};
 use saslgate::policy::access::{
@@ -288,7 +288,7 @@ fn sendmails_verdict(
     let (from, _) = peer(label);
     let is_v6 = PEERS.iter().any(|(name, address, _)| *name == label && address.contains(':'));
     let server = if is_v6 { sendmail.ipv6_address() } else { sendmail.address() };
-    let mut client = SmtpClient::over(connect_from(from, server));
+    let mut client = SmtpClient::connect_from(from, server);
     let greeting = client.reply();
     if greeting.code != 220 {
         return format!("{} {}", greeting.code, greeting.text());
@@ -303,18 +303,6 @@ fn sendmails_verdict(
         }
     }
     "taken".to_owned()
-}
-
-/// Binds before it connects: the standard library cannot.
-fn connect_from(from: IpAddr, server: SocketAddr) -> TcpStream {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
-    let stream = runtime.block_on(async {
-        let socket = tokio::net::TcpSocket::new_v4().unwrap();
-        socket.bind(SocketAddr::new(from, 0)).unwrap();
-        socket.connect(server).await.unwrap().into_std().unwrap()
-    });
-    stream.set_nonblocking(false).unwrap();
-    stream
 }
 
 /// `550 5.7.1 <x@y>... text` without the address.
@@ -385,7 +373,7 @@ fn what_is_discarded_is_taken_and_arrives_nowhere() {
     ] {
         let before = sendmail.mails().len();
         let (from, client) = peer(label);
-        let mut smtp = SmtpClient::over(connect_from(from, sendmail.address()));
+        let mut smtp = SmtpClient::connect_from(from, sendmail.address());
         assert_eq!(smtp.reply().code, 220);
         for command in [
             "EHLO client.test",

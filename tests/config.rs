@@ -403,3 +403,48 @@ fn keys_as_json_carry_kind_default_and_value() {
     assert_eq!(key("gate.listener.kind")["values"].as_array().unwrap().len(), 4);
     assert_eq!(key("gate.max_errors")["values"], serde_json::Value::Null);
 }
+
+#[test]
+fn check_explains_which_line_of_the_access_map_decides() {
+    let folder = tempfile::tempdir().unwrap();
+    let map = folder.path().join("access");
+    fs::write(&map, "# x\nConnect:192.0.2\tREJECT\nFrom:a@b.test\tERROR:5.7.9:550 no\n bad\n")
+        .unwrap();
+    let text = format!("[policy.access]\nmap = \"{}\"\n", map.display());
+    let path = written(&folder, text);
+    let path = path.to_str().unwrap();
+    let output = saslgate(&["check", path, "--access", "192.0.2.7"]);
+    let text = stdout(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    let decided = format!("=> refused: 550 5.7.1 Access denied ({}:2)\n", map.display());
+    assert!(text.contains(&decided), "{text}");
+    assert!(text.contains("  Connect:192.0.2.7    -\n"), "{text}");
+    assert!(text.contains("  Connect:192.0.2      line 2  REJECT\n"), "{text}");
+
+    let output = saslgate(&["check", path, "--json", "--access", "From:A+x@b.test"]);
+    let answers: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(answers[0]["line"], 3);
+    assert_eq!(answers[0]["outcome"], "refused: 550 5.7.9 no");
+    let keys: Vec<&str> = answers[0]["tried"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|step| step["key"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        keys,
+        ["From:a+x@b.test", "a+x@b.test", "From:a+*@b.test", "a+*@b.test", "From:a@b.test"]
+    );
+
+    let output = saslgate(&["check", path, "--access", "a b"]);
+    assert_eq!(output.status.code(), Some(2));
+    let output = saslgate(&["check", path]);
+    assert!(
+        stdout(&output).contains("access:4: begins with a blank, left out"),
+        "{}",
+        stdout(&output)
+    );
+    fs::remove_file(&map).unwrap();
+    let output = saslgate(&["check", path, "--access", "192.0.2.7"]);
+    assert_eq!(output.status.code(), Some(66));
+}

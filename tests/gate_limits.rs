@@ -234,6 +234,38 @@ fn an_implicit_tls_port_answers_no_plaintext() {
     client.expect_closed();
 }
 
+#[test]
+fn a_client_that_starts_with_tls_on_the_wrong_port_is_told_of_once_and_closed() {
+    let backend = Backend::polite();
+    let mut world = World::start(backend.address, &Options::default());
+    // A ClientHello has no end of line in it, or many: neither is waited for, or answered.
+    let hello = [&b"\x16\x03\x01\x00\x06"[..], b"\x01\x00\x00\x02\x03\x03"].concat();
+    let lines = [&b"\x16\x03\x01\x00\x10"[..], &b"\r\n".repeat(8)].concat();
+    let alert = b"\x15\x03\x01\x00\x02\x02\x46".to_vec();
+    for bytes in [hello, lines, alert] {
+        for split in [bytes.len(), 1] {
+            let mut client = SmtpClient::connect(world.starttls);
+            assert_eq!(client.reply().code, 220);
+            for piece in bytes.chunks(split) {
+                // Closed before the last byte is sent, perhaps.
+                let _ = client.try_send(piece);
+            }
+            assert_eq!(client.rest(), b"");
+        }
+    }
+    world.wait_for_sessions(6);
+    let told = "reason=a TLS record before STARTTLS: the client is set to TLS from the start";
+    world.service.wait_for_log(told);
+    assert_eq!(world.service.log().matches(told).count(), 6, "{}", world.service.log());
+    // Not where it is due.
+    let mut client = SmtpClient::connect(world.starttls);
+    client.reply();
+    client.expect("STARTTLS", 220);
+    client.handshake(&world.ca()).unwrap();
+    client.send(b"\x16\x03\x01\r\n");
+    assert_eq!(client.reply().code, 500);
+}
+
 /// A line of `/proc/PID/status`, in KiB.
 fn resident_kib(world: &World) -> usize {
     let text = fs::read_to_string(format!("/proc/{}/status", world.service.pid())).unwrap();

@@ -9,13 +9,14 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Mutex;
 use std::sync::mpsc::channel;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use nix::sys::signal::Signal;
 use saslgate::daemon::gate;
 use support::fake_authd::{Mood, PASSWORD};
 use support::gate::{Ready, SASLGATE, Service};
 use support::gate_world::{self, Options, World};
+use support::pki::Authority;
 use support::process::{PATIENCE, is_listening, run, wait_until};
 use support::scripted_backend::Backend;
 use support::smtp_client::{SmtpClient, base64, plain_response};
@@ -127,6 +128,89 @@ fn a_new_certificate_is_for_new_sessions_and_drops_no_old_one() {
     assert_eq!(old.finish_message(b"x\r\n").code, 250);
     old.open_message();
     assert_eq!(old.finish_message(b"x\r\n").code, 250);
+}
+
+#[test]
+fn a_certificate_that_changes_on_disk_is_taken_without_a_word_and_a_bad_one_is_not() {
+    let backend = Backend::polite();
+    let mut world = World::start(backend.address, &Options::default());
+    let old_ca = world.path("old-ca.pem");
+    fs::copy(world.ca(), &old_ca).unwrap();
+    let mut old = world.log_in();
+    old.open_message();
+
+    let good = fs::read(world.ca()).unwrap();
+    fs::write(world.ca(), "half a file").unwrap();
+    world.service.wait_for_log("changed certificate files are not used, the old ones stay");
+    world.service.wait_for_log("no certificate in the certificate");
+    fs::write(world.ca(), good).unwrap();
+    world.log_in().expect("NOOP", 250);
+
+    fs::remove_file(world.ca()).unwrap();
+    world.service.wait_for_log("cert.pem is gone: what was read from it stays in force");
+    world.renew_certificate();
+    let is_new = || SmtpClient::connect(world.implicit).handshake(&world.ca()).is_ok();
+    assert!(wait_until(PATIENCE, is_new), "{}", world.service.log());
+    assert!(SmtpClient::connect(world.implicit).handshake(&old_ca).is_err());
+    assert_eq!(old.finish_message(b"x\r\n").code, 250);
+    old.expect("NOOP", 250);
+}
+
+#[test]
+fn a_configuration_that_changes_on_disk_counts_unless_that_is_turned_off() {
+    let backend = Backend::polite();
+    let refuses_a_second = |world: &World| {
+        let mut client = world.log_in();
+        client.expect("MAIL FROM:<a@client.test>", 250);
+        client.expect("RCPT TO:<bob@gate.test>", 250);
+        client.command("RCPT TO:<carol@gate.test>").code == 452
+    };
+    let mut world = World::start(backend.address, &Options::default());
+    let path = world.path("saslgate.toml");
+    let config = fs::read_to_string(&path).unwrap();
+    fs::write(&path, config.replace("[gate]", "[gate]\nmax_recipients = \"one\"")).unwrap();
+    world.service.wait_for_log("reload refused, the old configuration stays in force");
+    assert!(!refuses_a_second(&world));
+    fs::write(&path, config.replace("[gate]", "[gate]\nmax_recipients = 1")).unwrap();
+    world.service.wait_for_log("INFO reloaded");
+    assert!(refuses_a_second(&world));
+
+    let mut world = World::start(backend.address, &Options::gate("watch_config = false\n"));
+    let path = world.path("saslgate.toml");
+    let config = fs::read_to_string(&path).unwrap();
+    fs::write(&path, config.replace("[gate]", "[gate]\nmax_recipients = 1")).unwrap();
+    // The certificate is watched in any case: when that is seen, the file would have been, too.
+    world.renew_certificate();
+    world.service.wait_for_log("certificates were read again");
+    assert!(!world.service.log().contains("the configuration file has changed"));
+    assert!(!refuses_a_second(&world));
+}
+
+#[test]
+fn a_certificate_near_its_end_is_told_of_at_the_start() {
+    let backend = Backend::polite();
+    let dir = tempfile::tempdir().unwrap();
+    let authority = Authority::new(dir.path(), "root");
+    let now = SystemTime::now();
+    let within = |days: u64| now + Duration::from_secs(days * 86_400 + 3600);
+    authority.issue("near", 2, &["mail.test"], |params| params.not_after = within(6).into());
+    authority.issue("far", 3, &["far.test"], |params| params.not_after = within(60).into());
+    let entry = |name: &str| {
+        let dir = dir.path().display();
+        format!("[[tls.certificate]]\nfile = \"{dir}/{name}.pem\"\nkey = \"{dir}/{name}.key\"\n")
+    };
+    let tls = entry("near") + &entry("far");
+    let mut world = World::start(backend.address, &Options { tls, ..Options::default() });
+    world.service.wait_for_log("near.pem, names=mail.test, not-before=");
+    world.service.wait_for_log("state=expires, days=6");
+    // A reload repeats nothing.
+    world.service.signal(Signal::SIGHUP);
+    world.service.wait_for_log("INFO reloaded");
+    authority.issue("far", 4, &["far.test"], |params| params.not_after = within(60).into());
+    world.service.wait_for_log("certificates were read again");
+    let log = world.service.log();
+    assert_eq!(log.matches("state=expires").count(), 1, "{log}");
+    assert!(!log.contains("far.pem"), "{log}");
 }
 
 #[test]

@@ -27,6 +27,9 @@ pub(super) struct Args {
     /// Backends in the order they are asked, separated by commas, instead of authd.backends.
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     backends: Option<Vec<String>>,
+    /// What log lines look like, text or json, instead of log.format.
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<log::Format>,
 }
 
 impl Args {
@@ -37,6 +40,7 @@ impl Args {
         if let Some(backends) = &self.backends {
             config.auth.backends.clone_from(backends);
         }
+        config.log.format = self.log_format.unwrap_or(config.log.format);
         config
     }
 }
@@ -116,11 +120,13 @@ mod tests {
 
     #[test]
     fn arguments_count_instead_of_the_configuration() {
-        let words = ["authd", "--socket", "/srv/mux", "--backends", "store,pam"];
+        let words =
+            ["authd", "--socket", "/srv/mux", "--backends", "store,pam", "--log-format", "json"];
         let config = Config::with_defaults("mx.example.org");
         let changed = Line::parse_from(words).args.applied_to(config.clone());
         assert_eq!(changed.saslauthd.socket, PathBuf::from("/srv/mux"));
         assert_eq!(changed.auth.backends, ["store", "pam"]);
+        assert_eq!(changed.log.format, log::Format::Json);
         assert_eq!(Line::parse_from(["authd"]).args.applied_to(config.clone()), config);
     }
 }

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use super::output::{look, show, show_json};
-use super::{ConfigSource, check_host, exit};
+use super::{ConfigSource, check_access, check_host, exit};
 use crate::base::Identity;
 use crate::config::{self, Config, Inspected, Problem, Problems, Severity};
 use crate::gate::AuthSource;
@@ -36,17 +36,36 @@ pub(super) struct Args {
     /// The [[authd.listener]] through which it comes, instead of the default socket.
     #[arg(long, value_name = "NAME", requires = "login")]
     listener: Option<String>,
+    /// Instead, explain which line of the access map decides about an address, a
+    /// host, a mail address, or a key such as From:user@dom.
+    #[arg(long, value_name = "ADDRESS|KEY", conflicts_with = "login")]
+    access: Option<String>,
 }
 
 /// Runs the command.
 pub(super) fn run(args: &Args, config: &ConfigSource) -> ExitCode {
     let path = args.file.as_deref().unwrap_or(config.path());
     let fqdn = sys::host::fqdn();
+    if let Some(given) = &args.access {
+        return explain(args, given, config);
+    }
     if args.file.is_none() && config.is_absent() {
         return without_file(args, path, &Config::with_defaults(&fqdn));
     }
     match config::inspect(path, &fqdn) {
         Ok(file) => good(args, path, &file),
+        Err(problems) => bad(args, path, &problems),
+    }
+}
+
+fn explain(args: &Args, given: &str, source: &ConfigSource) -> ExitCode {
+    let path = args.file.as_deref().unwrap_or(source.path());
+    let fqdn = sys::host::fqdn();
+    if args.file.is_none() && source.is_absent() {
+        return check_access::run(given, &Config::with_defaults(&fqdn), args.json);
+    }
+    match config::load(path, &fqdn) {
+        Ok(config) => check_access::run(given, &config, args.json),
         Err(problems) => bad(args, path, &problems),
     }
 }

@@ -16,6 +16,7 @@ use crate::backend::kerberos5;
 use crate::backend::sasldb;
 use crate::backend::store::{self, StoreError};
 use crate::config::{Inspected, Problem, kerberos5_settings};
+use crate::daemon::{access, gate_policy, policy_file, sender_map};
 use crate::sys::host;
 use crate::tls::{ServerTls, Stage};
 
@@ -29,8 +30,10 @@ pub(super) fn warnings(file: &Inspected) -> Vec<Problem> {
     found.extend(password_store(file));
     found.extend(sasldb(file));
     found.extend(kerberos5(file));
+    found.extend(senders(file));
     found.extend(socket(file));
     found.extend(accounts(file));
+    found.extend(access(file));
     found.extend(unused(file));
     found.extend(check_unit::network(file));
     found
@@ -68,6 +71,30 @@ fn certificate(file: &Inspected) -> Vec<Problem> {
     let now = SystemTime::now();
     let ending = loaded.expiries().into_iter().filter(|expiry| expiry.stage(now) > Stage::Far);
     ending.map(|expiry| file.warning(at_file, expiry.sentence(now), "renew it")).collect()
+}
+
+/// Files of `[policy.access]` that cannot be read, and lines of the map that do not count.
+fn access(file: &Inspected) -> Vec<Problem> {
+    let settings = &file.config.access;
+    let mut found = Vec::new();
+    for (key, path) in [
+        ("policy.access.map", &settings.map),
+        ("policy.access.local_domains_file", &settings.local_domains_file),
+        ("policy.access.relay_domains_file", &settings.relay_domains_file),
+    ] {
+        let Some(error) = path.as_ref().and_then(|path| policy_file::read(path).err()) else {
+            continue;
+        };
+        found.push(file.warning(key, error.to_string(), "the gate would not start"));
+    }
+    let (Some(map), Ok(loaded)) = (&settings.map, access::load(settings, "")) else {
+        return found;
+    };
+    found.extend(loaded.problems.into_iter().map(|problem| {
+        let title = format!("{}:{}: {}", map.display(), problem.line, problem.text);
+        file.warning("policy.access.map", title, "read from here")
+    }));
+    found
 }
 
 fn authorities(file: &Inspected) -> Option<Problem> {
@@ -126,6 +153,13 @@ fn sasldb(file: &Inspected) -> Option<Problem> {
     }
     let error = sasldb::read_file(&file.config.sasldb.present_path()).err()?;
     Some(file.warning("sasldb.path", error.to_string(), "its users would be unavailable"))
+}
+
+fn senders(file: &Inspected) -> Option<Problem> {
+    let settings = gate_policy::sending_settings(&file.config);
+    let error = sender_map::read(settings.sender_map.as_deref()?, &settings.realm).err()?;
+    let label = "the gate would not start";
+    Some(file.warning("policy.sender.map", error.to_string(), label))
 }
 
 fn kerberos5(file: &Inspected) -> Option<Problem> {

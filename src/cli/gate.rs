@@ -3,19 +3,31 @@
 use std::process::ExitCode;
 
 use super::{ConfigSource, failed, keep_memory_private, runtime};
+use crate::config::Config;
 use crate::daemon;
 use crate::ops::log;
 use crate::ops::syslog::Program;
 use crate::ops::systemd::InheritedSockets;
 
-/// Arguments.
+/// Arguments. What is given here counts instead of the configuration, also after a reload.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {}
+pub(super) struct Args {
+    /// What log lines look like, text or json, instead of log.format.
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<log::Format>,
+}
+
+impl Args {
+    fn applied_to(&self, mut config: Config) -> Config {
+        config.log.format = self.log_format.unwrap_or(config.log.format);
+        config
+    }
+}
 
 /// Runs the service in the foreground until SIGTERM.
-pub(super) fn run(_args: &Args, config: &ConfigSource) -> ExitCode {
+pub(super) fn run(args: &Args, config: &ConfigSource) -> ExitCode {
     let settings = match config.load_or_explain() {
-        Ok(settings) => settings,
+        Ok(settings) => args.applied_to(settings),
         Err(code) => return code,
     };
     if let Err(error) = log::init(settings.log, Program::Gate) {
@@ -36,7 +48,10 @@ pub(super) fn run(_args: &Args, config: &ConfigSource) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return failed("saslgate gate", &error),
     };
-    let read = || config.load().map_err(|problems| problems.to_string());
+    let read = || {
+        let config = config.load().map_err(|problems| problems.to_string())?;
+        Ok(args.applied_to(config))
+    };
     match runtime.block_on(daemon::gate::run(&settings, prepared, config.path(), read)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed("saslgate gate", &error),

@@ -15,6 +15,7 @@ use crate::sys;
 
 mod authd;
 mod check;
+mod check_access;
 mod check_host;
 mod check_unit;
 mod compat;
@@ -24,6 +25,7 @@ mod man;
 mod output;
 mod pam;
 mod show_config;
+mod table;
 mod try_out;
 mod user;
 

@@ -60,6 +60,9 @@ struct Given {
     /// Where log lines go.
     #[arg(long, default_value = "auto", requires = "inherited", value_name = "TARGET")]
     log_target: log::Target,
+    /// What log lines look like.
+    #[arg(long, default_value = "text", requires = "inherited", value_name = "FORMAT")]
+    log_format: log::Format,
 }
 
 /// The command line, for its manual page.
@@ -91,7 +94,11 @@ pub(super) fn main() -> ExitCode {
 }
 
 fn given(given: Given) -> (log::Settings, Settings, Source) {
-    let log = log::Settings { level: given.log_level, target: given.log_target };
+    let log = log::Settings {
+        level: given.log_level,
+        target: given.log_target,
+        format: given.log_format,
+    };
     let settings = Settings {
         socket: None,
         services: given.services,

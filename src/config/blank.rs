@@ -9,10 +9,14 @@ use std::time::Duration;
 
 use super::Config;
 use crate::backend::ldap::{Deref, Scope};
+use crate::gate::names::NameSettings;
+use crate::gate::sending::SendingSettings;
 use crate::gate::{AuthSource, BareNewlines, Limits, Timeouts};
-use crate::ops::log::{Level, Target};
+use crate::ops::log::{Format, Level, Target};
+use crate::policy::rate::{RateSettings, TheftSettings};
+use crate::policy::sender::SenderSettings;
 use crate::server::saslauthd::UnavailableReply;
-use crate::{auth, backend, gate, ops, server, tls};
+use crate::{auth, backend, gate, ops, policy, server, tls};
 
 /// A blank for a host called `fqdn`.
 pub(super) fn config(fqdn: &str) -> Config {
@@ -65,8 +69,21 @@ pub(super) fn config(fqdn: &str) -> Config {
         // The other choice than the default: none.
         sasldb: backend::sasldb::Settings { path: Some(PathBuf::new()), max_bytes: 0 },
         gate: gate(fqdn),
+        access: policy::access::Settings {
+            map: Some(PathBuf::new()),
+            delay_checks: true,
+            relay_loopback: false,
+            local_domains: vec![String::new()],
+            local_domains_file: Some(PathBuf::new()),
+            relay_domains: vec![String::new()],
+            relay_domains_file: Some(PathBuf::new()),
+        },
         tls: None,
-        log: ops::log::Settings { level: Level::Error, target: Target::Stderr },
+        log: ops::log::Settings {
+            level: Level::Error,
+            target: Target::Stderr,
+            format: Format::Json,
+        },
     }
 }
 
@@ -207,5 +224,26 @@ fn gate(fqdn: &str) -> gate::Settings {
             data_final: Duration::ZERO,
             session: Duration::ZERO,
         },
+        sending: sending(),
+        names: NameSettings {
+            servers: Vec::new(),
+            time_limit: Duration::ZERO,
+            clients: 0,
+            remembered: 0,
+            client_names: false,
+            zones: Vec::new(),
+            exempt: Vec::new(),
+        },
+    }
+}
+
+fn sending() -> SendingSettings {
+    SendingSettings {
+        realm: String::new(),
+        sessions: None,
+        sender: SenderSettings::default(),
+        sender_map: None,
+        rate: RateSettings::default(),
+        theft: TheftSettings { networks: 0, within: Duration::ZERO, lock: Duration::ZERO, size: 0 },
     }
 }

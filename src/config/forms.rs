@@ -10,6 +10,9 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 
+use crate::policy::block_list::Zone;
+use crate::policy::pattern::Pattern;
+
 /// How a text must look.
 pub struct TextForm {
     /// One word for the manual: `path`, `mode`.
@@ -98,6 +101,10 @@ pub(super) const ADDRESS: TextForm = TextForm {
 pub(super) const SERVER: TextForm = TextForm {
     name: "host and port",
     expected: "\"host\", \"host:port\", \"[2001:db8::1]:port\", or \"\" for none",
+};
+pub(super) const DETAIL: TextForm = TextForm {
+    name: "character",
+    expected: "one character of !#$%&'*+-/=?^_`{|}~ such as \"+\", or \"\" for none",
 };
 pub(super) const LISTEN: TextForm = TextForm {
     name: "address and port",
@@ -280,6 +287,18 @@ pub(super) fn kerberos_service(text: &str) -> Parsed<String> {
     }
 }
 
+/// A name of sendmail's class w or R: a word.
+pub(super) fn class_name(text: &str) -> Result<(), String> {
+    if text.is_empty() {
+        return Err("it is empty".to_owned());
+    }
+    let is_odd = |c: char| c.is_whitespace() || c.is_control() || "@/#".contains(c);
+    match text.chars().find(|c| is_odd(*c)) {
+        Some(c) => Err(format!("{c:?} is no part of a domain")),
+        None => Ok(()),
+    }
+}
+
 /// A network in CIDR notation, or a single address.
 pub(super) fn network(text: &str) -> Parsed<IpNet> {
     let alone = |text: &str| text.parse::<IpAddr>().map(IpNet::from);
@@ -291,6 +310,41 @@ pub(super) fn network(text: &str) -> Parsed<IpNet> {
         return Ok(network);
     }
     Err(format!("it has bits behind its prefix: the network is {}", network.trunc()))
+}
+
+/// A pattern of addresses or logins.
+pub(super) fn address_pattern(text: &str) -> Parsed<Pattern> {
+    Pattern::parse(text).map_err(|error| error.to_string())
+}
+
+/// A DNS block list, with the answers that count.
+pub(super) fn block_list(text: &str) -> Parsed<Zone> {
+    Zone::parse(text).map_err(|error| error.to_string())
+}
+
+/// A resolver: an IP address, with a port where it is not 53.
+pub(super) fn resolver(text: &str) -> Parsed<SocketAddr> {
+    let alone = |text: &str| text.parse::<IpAddr>().map(|address| SocketAddr::new(address, 53));
+    let server: SocketAddr = text
+        .parse()
+        .or_else(|_| alone(text))
+        .map_err(|_| "it is not an IP address, with or without a port".to_owned())?;
+    if server.port() == 0 {
+        return Err("nobody answers at port 0".to_owned());
+    }
+    Ok(server)
+}
+
+/// The character that separates a detail from a mailbox; `None` for the empty text.
+pub(super) fn detail_separator(text: &str) -> Parsed<Option<char>> {
+    let mut chars = text.chars();
+    match (chars.next(), chars.next()) {
+        (None, _) => Ok(None),
+        // What may stand in a local part without quotes and is no letter (RFC 5322 §3.2.3).
+        (Some(c), None) if "!#$%&'*+-/=?^_`{|}~".contains(c) => Ok(Some(c)),
+        (Some(c), None) => Err(format!("{c:?} cannot separate anything there")),
+        _ => Err("it is more than one character".to_owned()),
+    }
 }
 
 /// A realm, or `*.` and one for all below it; lower case.
@@ -516,6 +570,25 @@ mod tests {
         }
         for text in ["", "192.0.2.7/24", "2001:db8::1/32", "192.0.2.0/33", "host", "10.0.0/8"] {
             assert!(network(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_resolver_is_an_address_and_perhaps_a_port() {
+        assert_eq!(resolver("127.0.0.1"), Ok(SocketAddr::from(([127, 0, 0, 1], 53))));
+        assert_eq!(resolver("[::1]:5353").map(|server| server.port()), Ok(5353));
+        assert_eq!(resolver("::1").map(|server| server.port()), Ok(53));
+        for text in ["", "localhost", "127.0.0.1:", "127.0.0.1:0", "[::1]"] {
+            assert!(resolver(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_detail_is_separated_by_one_character_that_needs_no_quotes() {
+        assert_eq!(detail_separator(""), Ok(None));
+        assert_eq!(detail_separator("+"), Ok(Some('+')));
+        for text in ["a", "@", ".", "++", " ", "\u{e4}"] {
+            assert!(detail_separator(text).is_err(), "{text:?}");
         }
     }
 

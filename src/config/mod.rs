@@ -32,7 +32,7 @@ mod units;
 
 use std::path::{Path, PathBuf};
 
-use crate::{auth, backend, gate, ops, server, tls};
+use crate::{auth, backend, gate, ops, policy, server, tls};
 
 use reading::{Reading, Site};
 
@@ -74,6 +74,8 @@ pub struct Config {
     pub sasldb: backend::sasldb::Settings,
     /// `[gate]`, `[[gate.listener]]`, `[[gate.backend]]`
     pub gate: gate::Settings,
+    /// `[policy.access]`
+    pub access: policy::access::Settings,
     /// `[tls]`; `None` until a certificate is named, and then the gate cannot start.
     pub tls: Option<tls::Settings>,
     /// `[log]`

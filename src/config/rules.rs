@@ -5,6 +5,7 @@
 
 mod authd;
 mod gate;
+mod policy;
 mod servers;
 mod tls;
 
@@ -29,6 +30,8 @@ pub(super) fn check(reading: &mut Reading) {
         gate::no_mail_loop,
         gate::clear_text_stays_here,
         gate::verification_needs_tls,
+        policy::somebody_may_send,
+        policy::hard_is_beyond_soft,
         paths_apart,
         memory_for_lanes,
         work_of_a_hash,

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::gate_policy::{self, DeskError};
 use super::signals::Signals;
 use super::{certificates, service};
 use crate::auth::Mechanisms;
@@ -22,8 +23,8 @@ use crate::backend::remote::Saslauthd;
 use crate::config::Config;
 use crate::gate::arrival::{self, Arrival};
 use crate::gate::backends::Backend;
-use crate::gate::desk::Desk;
 use crate::gate::driver::{self, Gate, Stop};
+use crate::gate::names::NamesError;
 use crate::gate::probe::{self, HealthBoard};
 use crate::gate::relay::Route;
 use crate::gate::session::Rules;
@@ -49,6 +50,12 @@ pub enum StartError {
     /// The certificate, the key or the CA file.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// A file of `[policy]`.
+    #[error(transparent)]
+    Policy(#[from] DeskError),
+    /// `policy.dns`.
+    #[error("policy.dns: {0}")]
+    Names(#[from] NamesError),
     /// An address cannot be listened on.
     #[error("cannot listen on {address}: {source}{}", advice(source))]
     Bind {
@@ -250,7 +257,7 @@ fn serve(
     stop: CancellationToken,
 ) -> Result<Running, StartError> {
     let Prepared { sockets, tls } = prepared;
-    let gate = compose(&config.gate, tls.clone(), &[])?;
+    let gate = compose(config, tls.clone(), None)?;
     let limits = &config.gate.limits;
     let slots = places(limits);
     let shared = Arc::new(ArcSwap::from_pointee(gate));
@@ -301,7 +308,7 @@ impl Running {
         let tls_settings = config.tls.as_ref().ok_or(StartError::NoCertificate)?;
         let old = self.shared.load_full();
         // Everything that can fail comes before anything that changes.
-        let mut gate = compose(&config.gate, old.tls.clone(), &old.backends)?;
+        let mut gate = compose(config, old.tls.clone(), Some(&old))?;
         let changes = self.bound.changes(&Bound::of(config));
         if self.bound.listeners != Bound::of(config).listeners {
             // Which rules were meant for which of the old sockets cannot be told.
@@ -309,6 +316,7 @@ impl Running {
             gate.proxies.clone_from(&old.proxies);
         }
         old.tls.reload(tls_settings)?;
+        gate.desk.sending.release(Instant::now());
         self.certificates.notify_one();
         self.shared.store(Arc::new(gate));
         self.probe();
@@ -376,8 +384,9 @@ pub async fn run(
     Ok(())
 }
 
-/// The gate of `settings`; backends that are among `old` keep what is known of them.
-fn compose(settings: &Settings, tls: ServerTls, old: &[Arc<Backend>]) -> Result<Gate, StartError> {
+/// The gate of `config`; backends that are among those of `old` keep what is known of them.
+fn compose(config: &Config, tls: ServerTls, old: Option<&Gate>) -> Result<Gate, StartError> {
+    let settings = &config.gate;
     let mechanisms: Arc<dyn Mechanisms> = match &settings.auth {
         AuthSource::Saslauthd(path) => {
             Arc::new(Saslauthd::new(path.clone(), settings.timeouts.auth))
@@ -387,7 +396,8 @@ fn compose(settings: &Settings, tls: ServerTls, old: &[Arc<Backend>]) -> Result<
     let rules = settings.listeners.iter().map(|it| Arc::new(rules(settings, it, &served)));
     let backends = settings.backends.iter().map(|backend| {
         let address = &backend.address;
-        let known = old.iter().find(|old| old.route.settings.address == *address);
+        let mut known = old.iter().flat_map(|gate| &gate.backends);
+        let known = known.find(|old| old.route.settings.address == *address);
         let health = known.map_or_else(HealthBoard::default, |old| old.health.clone());
         Ok(Arc::new(Backend::new(Arc::new(route(settings, backend)?), health)))
     });
@@ -395,7 +405,8 @@ fn compose(settings: &Settings, tls: ServerTls, old: &[Arc<Backend>]) -> Result<
         rules: rules.collect(),
         proxies: settings.listeners.iter().map(|it| it.proxy_from.clone()).collect(),
         backends: backends.collect::<Result<_, StartError>>()?,
-        desk: Desk::default(),
+        desk: gate_policy::desk(config, old)?,
+        names: gate_policy::names(settings, old)?,
         settings: settings.clone(),
         tls,
         mechanisms,

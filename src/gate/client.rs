@@ -49,6 +49,9 @@ pub(super) enum NoLine {
     Gone,
     /// Nothing for too long.
     Late,
+    /// A TLS record where a command was due: the client takes this for a port
+    /// that starts with TLS, or sends an alert about our greeting.
+    Encrypted,
 }
 
 /// Replies held back before they are written in any case.
@@ -179,10 +182,20 @@ impl Client {
                 }
                 _ => return Err(NoLine::Gone),
             }
+            if self.is_at_tls_record() {
+                return Err(NoLine::Encrypted);
+            }
             if let Some(line) = self.buffered_line() {
                 return Ok(line);
             }
         }
+    }
+
+    /// An alert or a handshake of SSL 3.0 or later (RFC 8446 §5.1). No line of SMTP
+    /// begins so, and waiting for the end of one could take until the time limit.
+    fn is_at_tls_record(&self) -> bool {
+        matches!(self.stream, Stream::Plain(_))
+            && matches!(self.input.get(..2), Some([0x15 | 0x16, 0x03]))
     }
 
     /// Hands over everything that was read ahead: the beginning of the content.

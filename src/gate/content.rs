@@ -17,6 +17,7 @@ use super::session::ContentOutcome;
 use super::settings::{BareNewlines, Settings};
 use crate::wire::smtp::Stray;
 use crate::wire::smtp::data::{Discipline, Scanner, State};
+use crate::wire::smtp::header::{Authors, FromReader};
 use crate::wire::smtp::reply::Reply;
 
 /// How it ended, for the session and for the log line.
@@ -44,11 +45,18 @@ pub(super) struct Terms<'a> {
     pub(super) limit_bytes: u64,
     /// When the session must be over, however slowly its client sends.
     pub(super) deadline: Instant,
+    /// It is read to its end, answered with 250, and never completed at the backend.
+    pub(super) is_discarded: bool,
+    /// Whom the authors of the message are shown, if anybody wants to see them.
+    pub(super) authors: Option<&'a AuthorJudge<'a>>,
 }
+
+/// Refuses a message for its authors.
+pub(super) type AuthorJudge<'a> = dyn Fn(&Authors) -> Option<Reply> + Send + Sync + 'a;
 
 /// Reads content from `client` up to its end and writes it, behind the trace, to `relay`.
 pub(super) async fn stream(client: &mut Client, relay: Relay, terms: Terms<'_>) -> Streamed {
-    let Terms { trace, settings, limit_bytes, deadline } = terms;
+    let Terms { trace, settings, limit_bytes, deadline, is_discarded, authors } = terms;
     let mut transfer = Transfer {
         scanner: Scanner::new(match settings.bare_newlines {
             BareNewlines::Reject => Discipline::Reject,
@@ -63,14 +71,18 @@ pub(super) async fn stream(client: &mut Client, relay: Relay, terms: Terms<'_>) 
         discarded: 0,
         limit_bytes,
         deadline,
+        authors: authors.map(|judge| (FromReader::default(), judge)),
     };
+    if is_discarded {
+        transfer.refuse(Reply::new(250, "2.0.0", "Message accepted for delivery"));
+    }
     let outcome = transfer.run(client, settings).await;
     let Transfer { scanner, relay, trouble, arrived, .. } = transfer;
     client.put_back(&arrived);
     Streamed { outcome, bytes: scanner.bytes(), relay, trouble }
 }
 
-struct Transfer {
+struct Transfer<'a> {
     scanner: Scanner,
     /// Read and not yet scanned.
     arrived: Vec<u8>,
@@ -86,6 +98,8 @@ struct Transfer {
     discarded: u64,
     limit_bytes: u64,
     deadline: Instant,
+    /// While the header goes on and somebody wants to know who wrote the message.
+    authors: Option<(FromReader, &'a AuthorJudge<'a>)>,
 }
 
 enum Verdict {
@@ -100,7 +114,7 @@ enum Progress {
     Doubt,
 }
 
-impl Transfer {
+impl Transfer<'_> {
     async fn run(&mut self, client: &mut Client, settings: &Settings) -> ContentOutcome {
         loop {
             match self.scan(self.limit_bytes) {
@@ -134,6 +148,7 @@ impl Transfer {
                 self.scanner.scan(&self.arrived, &mut self.block)
             };
             self.arrived.drain(..scanned.consumed);
+            self.read_authors(scanned.state == State::End);
             if is_refused {
                 self.discarded += scanned.consumed as u64;
             } else if self.scanner.bytes() > limit_bytes {
@@ -150,6 +165,21 @@ impl Transfer {
                 State::More if self.discarded > MAX_DISCARD_BYTES => return Progress::Doubt,
                 State::More => return Progress::More,
             }
+        }
+    }
+
+    /// Shows the authors to who wants to see them, once the header is over. The block holds what
+    /// was scanned since the last call: it is written before more is scanned.
+    fn read_authors(&mut self, is_end: bool) {
+        let Some((reader, judge)) = &mut self.authors else { return };
+        let is_over = reader.feed(&self.block) || is_end;
+        if !is_over {
+            return;
+        }
+        let refusal = judge(&reader.authors());
+        self.authors = None;
+        if let Some(refusal) = refusal {
+            self.refuse(refusal);
         }
     }
 

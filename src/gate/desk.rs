@@ -11,12 +11,20 @@
 //! | RCPT | may it send to this recipient, that is: relay, or deliver here |
 //!
 //! Whoever may not be told apart from the others gets `Pass`, so a rule has to
-//! say no; but for one: a client that has not logged in relays nothing.
+//! say no; but for one: a client that has not logged in relays only where the
+//! access map, or a class beside it, lets it.
 
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
 
+use super::access::{Access, Login, Ruled};
+use super::names::ClientName;
+use super::sending::{Account, Sending};
 use super::settings::ListenerKind;
 use crate::base::Identity;
+use crate::policy::access::Client;
+use crate::policy::access::arrivals::Count;
 use crate::tls::Negotiated;
 use crate::wire::smtp::command::Mail;
 use crate::wire::smtp::reply::Reply;
@@ -30,6 +38,16 @@ pub struct Facts {
     pub kind: ListenerKind,
     /// What TLS agreed on, once it is on.
     pub tls: Option<Negotiated>,
+    /// Its name, as far as the DNS said.
+    pub name: ClientName,
+    /// Both, as the access map sees them.
+    pub client: Client,
+    /// Connections of its address, where the map limits any.
+    pub count: Option<Count>,
+    /// The DNS block lists it is on; known at RCPT.
+    pub listings: Vec<String>,
+    /// Its user, or its lack of one, for [`Sending`].
+    pub account: Account,
 }
 
 /// What a session asks.
@@ -62,24 +80,62 @@ pub enum Ruling {
     Pass,
     /// No, in these words: 4xx or 5xx.
     Refuse(Reply),
+    /// Go on, and throw away what comes of it: the message, at the greeting every
+    /// one. The client hears nothing of that.
+    Discard,
 }
 
 /// What the desk goes by; shared by all sessions, replaced at a reload.
-#[derive(Debug, Clone, Default)]
-pub struct Desk {}
+#[derive(Clone)]
+pub struct Desk {
+    /// Who may connect, send and relay.
+    pub access: Arc<Access>,
+    /// Who sends as whom, and how much.
+    pub sending: Arc<Sending>,
+}
 
 impl Desk {
-    /// Rules on `question` about a client of whom `facts` are known.
+    /// Rules on `question`, asked at `now` about a client of whom `facts` are known.
     #[must_use]
-    pub fn rule(&self, question: &Question<'_>, facts: &Facts) -> Ruling {
+    pub fn rule(&self, question: &Question<'_>, facts: &Facts, now: Instant) -> Ruled {
+        let of = |login: &Option<&Identity>| match login {
+            Some(_) => Login::Done,
+            None => Login::None,
+        };
         match question {
-            Question::Rcpt { login: None, .. } => self.relaying(facts),
-            _ => Ruling::Pass,
+            Question::Connect => self.access.connect(facts),
+            Question::Mail { mail, login } => {
+                let sender = mail.sender.address();
+                let ruled = self.access.mail(facts, sender, of(login));
+                unless_refused(ruled, || self.sending.mail(&facts.account, sender, now))
+            }
+            Question::Rcpt { login, sender, recipient } => {
+                let ruled = self.access.recipient(facts, (sender, recipient), of(login));
+                unless_refused(ruled, || {
+                    if login.is_none() && !self.access.spares_lists(facts) {
+                        unlisted(facts)?;
+                    }
+                    self.sending.recipient(&facts.account, now)
+                })
+            }
         }
     }
+}
 
-    /// Nobody has logged in, so mail goes to our own domains or nowhere.
-    fn relaying(&self, _facts: &Facts) -> Ruling {
-        Ruling::Refuse(Reply::new(550, "5.7.1", "Relaying denied"))
+/// Lets others have a say where the access map has none.
+fn unless_refused(ruled: Ruled, others: impl FnOnce() -> Result<(), Reply>) -> Ruled {
+    match ruled.ruling {
+        Ruling::Refuse(_) => ruled,
+        Ruling::Pass | Ruling::Discard => match others() {
+            Ok(()) => ruled,
+            Err(reply) => Ruling::Refuse(reply).into(),
+        },
     }
+}
+
+/// Refuses a client that is on a block list, in sendmail's words.
+fn unlisted(facts: &Facts) -> Result<(), Reply> {
+    let Some(zone) = facts.listings.first() else { return Ok(()) };
+    let text = format!("Rejected: {} listed at {zone}", facts.address);
+    Err(Reply::new(550, "5.7.1", text))
 }

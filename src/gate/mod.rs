@@ -7,7 +7,10 @@
 //! | [`driver`] | performs: one client's connection, all of its I/O |
 //! | `client` | the client's side of the wire: lines in, replies out |
 //! | `content` | a message's content on its way from client to backend |
+//! | [`access`] | what sendmail's access map says, for the desk |
 //! | [`desk`] | what policy says of a client, a sender, a recipient |
+//! | [`names`] | what the DNS says of a client |
+//! | [`sending`] | who sends as whom, and how much |
 //! | [`relay`] | one connection to the backend; opening one needs a `Permit` |
 //! | [`backends`] | the mail servers behind the gate, each with its route, health and pool |
 //! | [`pool`] | connections to the backend that wait for the next session |
@@ -17,13 +20,16 @@
 //!
 //! Layer 4: knows auth, tls, listen, wire and ops; no backend and no config.
 
+pub mod access;
 pub mod arrival;
 pub mod backends;
 pub mod desk;
 pub mod driver;
+pub mod names;
 pub mod pool;
 pub mod probe;
 pub mod relay;
+pub mod sending;
 pub mod session;
 
 mod client;

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 
+use super::access::Note;
 use super::session::{BrokenExchange, Ended, Notice, Outcome, Session, Turn};
 use super::trace::protocol;
 use crate::auth::Verdict;
@@ -14,6 +15,8 @@ use crate::wire::smtp::reply::Reply;
 /// Keeps what a session's log lines need: its id, the message counter, the clock of a transaction.
 pub(super) struct Recorder {
     peer: SocketAddr,
+    /// Its verified name.
+    name: Option<String>,
     /// Address of the backend, as configured.
     backend: String,
     /// What TLS agreed on with the client, once it is on.
@@ -34,12 +37,15 @@ pub(super) struct Recorder {
 impl Recorder {
     /// A client at `peer` has connected to `listener`; its mail would go to `backend`.
     pub(super) fn new(peer: SocketAddr, listener: SocketAddr, backend: &str) -> Self {
-        event::connected(&client_of(peer), listener);
+        let session_id = session_id();
+        let client = event::Client { name: None, address: peer.ip(), session: &session_id };
+        event::connected(&client, listener);
         Self {
             peer,
+            name: None,
             backend: backend.to_owned(),
             tls: None,
-            session_id: session_id(),
+            session_id,
             transactions: 0,
             messages: 0,
             message_id: String::new(),
@@ -50,15 +56,36 @@ impl Recorder {
         }
     }
 
+    /// The DNS says that the client is called so.
+    pub(super) fn named(&mut self, name: &str) {
+        self.name = Some(name.to_owned());
+    }
+
+    fn client(&self) -> event::Client<'_> {
+        let (name, session) = (self.name.as_deref(), self.session_id.as_str());
+        event::Client { name, address: self.peer.ip(), session }
+    }
+
+    /// Records what the access map decided.
+    pub(super) fn ruled(&self, note: &Note) {
+        event::access_ruled(&event::AccessEvent {
+            ruleset: note.ruleset,
+            argument: &note.argument,
+            client: self.client(),
+            place: &note.place,
+            outcome: &note.outcome,
+        });
+    }
+
     /// Records what a turn says is worth it.
     pub(super) fn turn(&mut self, turn: &Turn, session: &Session) {
         self.turns += 1;
         if let Some(BrokenExchange { mechanism, code }) = &turn.broken {
-            judged(self.peer, mechanism, None, &Verdict::Rejected((*code).into()));
+            self.judged(mechanism, None, &Verdict::Rejected((*code).into()));
         }
         if let Some(notice) = turn.notice {
             let reply = turn.reply.as_ref().map(Reply::first_line).unwrap_or_default();
-            event::rejected(&client_of(self.peer), rejection(notice), &reply);
+            event::rejected(&self.client(), rejection(notice), &reply);
         }
         if let Some(ended) = &turn.ended {
             self.ended(ended, session);
@@ -67,10 +94,10 @@ impl Recorder {
 
     /// TLS is on with the client.
     pub(super) fn encrypted(&mut self, tls: &Negotiated) {
-        event::tls_started(&client_of(self.peer), &facts_of(tls));
+        event::tls_started(&self.client(), &facts_of(tls));
         if let Some(shown) = &tls.certificate {
             event::tls_certificate(&event::PresentedCertificate {
-                client: client_of(self.peer),
+                client: self.client(),
                 subject: &shown.subject,
                 issuer: &shown.issuer,
                 problem: shown.problem.as_deref(),
@@ -78,6 +105,35 @@ impl Recorder {
             });
         }
         self.tls = Some(tls.clone());
+    }
+
+    /// The client's handshake came to nothing.
+    pub(super) fn handshake_failed(&self, reason: &str) {
+        event::tls_failed(&event::TlsFailure { client: self.client(), reason });
+    }
+
+    /// The outcome of an AUTH command.
+    pub(super) fn judged(&self, mechanism: &str, claimed: Option<&Identity>, verdict: &Verdict) {
+        let login = match (verdict, claimed) {
+            (Verdict::Accepted(user), _) => user.identity().to_string(),
+            (_, Some(identity)) => identity.to_string(),
+            (_, None) => String::new(),
+        };
+        let outcome = match verdict {
+            Verdict::Accepted(_) => event::AuthOutcome::Accepted,
+            Verdict::Rejected(reason) => event::AuthOutcome::Rejected(reason),
+            Verdict::Unavailable(reason) => event::AuthOutcome::Unavailable(reason),
+        };
+        let client = self.client();
+        event::auth(&event::AuthEvent { client, mechanism, login: &login, outcome });
+    }
+
+    /// The mechanism was offered and cannot be started: the authenticator changed under us.
+    pub(super) fn mechanism_vanished(&self, mechanism: &str) -> Verdict {
+        let detail = "the mechanism was offered, but the authentication service does not serve it";
+        let verdict = Verdict::Unavailable(Reason::new(ReasonCode::NoMechanism, detail));
+        self.judged(mechanism, None, &verdict);
+        verdict
     }
 
     /// MAIL was accepted by the session; the message's clock starts.
@@ -106,7 +162,7 @@ impl Recorder {
         let reply = ended.reply.as_ref().map(Reply::first_line).unwrap_or_default();
         event::message(&event::MessageEvent {
             id: &self.message_id,
-            client: client_of(self.peer),
+            client: self.client(),
             login: &login,
             from: &ended.sender,
             recipients: &recipients,
@@ -121,6 +177,7 @@ impl Recorder {
                 Outcome::Accepted => event::MessageOutcome::Accepted,
                 Outcome::Refused => event::MessageOutcome::Refused,
                 Outcome::TempFail => event::MessageOutcome::Tempfail,
+                Outcome::Discarded => event::MessageOutcome::Discarded,
                 Outcome::Abandoned => event::MessageOutcome::Lost,
             },
         });
@@ -128,7 +185,7 @@ impl Recorder {
 
     /// The backend failed this session. The message's own line says what became of it.
     pub(super) fn backend_trouble(&self, error: &dyn std::error::Error) {
-        event::backend_trouble(&client_of(self.peer), &error.to_string());
+        event::backend_trouble(&self.client(), &error.to_string());
     }
 
     /// TLS is on with the backend.
@@ -139,7 +196,7 @@ impl Recorder {
     /// The session is over.
     pub(super) fn disconnected(&self, end: &'static str) {
         event::disconnected(&event::SessionEvent {
-            client: client_of(self.peer),
+            client: self.client(),
             duration: self.connected.elapsed(),
             commands: self.turns,
             messages: self.messages,
@@ -148,47 +205,19 @@ impl Recorder {
     }
 }
 
-/// A client's handshake came to nothing.
-pub(super) fn handshake_failed(peer: SocketAddr, reason: &str) {
-    event::tls_failed(&event::TlsFailure { client: client_of(peer), reason });
-}
-
 /// A connection beyond a limit.
 pub(super) fn turned_away(peer: SocketAddr, why: event::Rejection) {
-    event::rejected(&client_of(peer), why, "421");
+    event::rejected(&unknown(peer), why, "421");
 }
 
 /// A proxy that did not say for whom it connects.
 pub(super) fn no_proxy_header(proxy: SocketAddr, why: &str) {
-    event::rejected(&client_of(proxy), event::Rejection::BadProxyHeader, why);
+    event::rejected(&unknown(proxy), event::Rejection::BadProxyHeader, why);
 }
 
-/// The outcome of an AUTH command.
-pub(super) fn judged(
-    peer: SocketAddr,
-    mechanism: &str,
-    claimed: Option<&Identity>,
-    verdict: &Verdict,
-) {
-    let login = match (verdict, claimed) {
-        (Verdict::Accepted(user), _) => user.identity().to_string(),
-        (_, Some(identity)) => identity.to_string(),
-        (_, None) => String::new(),
-    };
-    let outcome = match verdict {
-        Verdict::Accepted(_) => event::AuthOutcome::Accepted,
-        Verdict::Rejected(reason) => event::AuthOutcome::Rejected(reason),
-        Verdict::Unavailable(reason) => event::AuthOutcome::Unavailable(reason),
-    };
-    event::auth(&event::AuthEvent { client: client_of(peer), mechanism, login: &login, outcome });
-}
-
-/// The mechanism was offered and cannot be started: the authenticator changed under us.
-pub(super) fn mechanism_vanished(peer: SocketAddr, mechanism: &str) -> Verdict {
-    let detail = "the mechanism was offered, but the authentication service does not serve it";
-    let verdict = Verdict::Unavailable(Reason::new(ReasonCode::NoMechanism, detail));
-    judged(peer, mechanism, None, &verdict);
-    verdict
+/// A client that has no session.
+fn unknown(peer: SocketAddr) -> event::Client<'static> {
+    event::Client { name: None, address: peer.ip(), session: "" }
 }
 
 /// Now, as RFC 5322 §3.3 writes it, in UTC.
@@ -197,17 +226,14 @@ pub(super) fn date_now() -> String {
     now.strftime("%a, %d %b %Y %H:%M:%S +0000").to_string()
 }
 
-/// 50 random bits: enough to find one session in the logs of a year.
+/// 70 random bits in 14 letters and digits, which is what log analyzers take for
+/// sendmail's queue id: enough to find one session in the logs of years.
 fn session_id() -> String {
     const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
-    let mut random = [0; 10];
+    let mut random = [0; 14];
     // A log id is no secret; without randomness sessions merely share one.
     let _ = getrandom::fill(&mut random);
     random.iter().map(|byte| char::from(ALPHABET[usize::from(byte % 32)])).collect()
-}
-
-fn client_of(peer: SocketAddr) -> event::Client<'static> {
-    event::Client { name: None, address: peer.ip() }
 }
 
 fn facts_of(tls: &Negotiated) -> event::TlsFacts<'_> {

@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::names::NameSettings;
+use super::sending::SendingSettings;
+
 /// The gate: where it listens, whom it asks, where mail goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -25,6 +28,10 @@ pub struct Settings {
     pub limits: Limits,
     /// How long is waited for what.
     pub timeouts: Timeouts,
+    /// Who may send what, and how much.
+    pub sending: SendingSettings,
+    /// What the DNS is asked about clients of `mta` listeners.
+    pub names: NameSettings,
 }
 
 /// One listening socket.

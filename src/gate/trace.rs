@@ -7,6 +7,7 @@
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
+use super::names::ClientName;
 use crate::tls::Negotiated;
 
 /// What the line says.
@@ -14,6 +15,8 @@ pub(super) struct Trace<'a> {
     /// What the client called itself in EHLO, as validated.
     pub(super) client_name: &'a str,
     pub(super) peer: SocketAddr,
+    /// What the DNS says of its name.
+    pub(super) name: &'a ClientName,
     /// Our own name.
     pub(super) hostname: &'a str,
     /// Its user has logged in.
@@ -32,7 +35,12 @@ pub(super) struct Trace<'a> {
 impl Trace<'_> {
     /// The header field with its CRLF, ready to stand before the content.
     pub(super) fn header(&self) -> Vec<u8> {
-        let mut text = format!("Received: from {} ({})", self.client_name, literal(self.peer));
+        let mut text = format!("Received: from {} (", self.client_name);
+        if let ClientName::Verified(name) = self.name {
+            let _ = write!(text, "{name} ");
+        }
+        text.push_str(&literal(self.peer));
+        text.push_str(if *self.name == ClientName::Forged { " (may be forged))" } else { ")" });
         let protocol = protocol(self.is_smtputf8, self.tls.is_some(), self.is_authenticated);
         if self.is_authenticated {
             text.push_str("\r\n\t(authenticated bits=0)");
@@ -93,6 +101,7 @@ mod tests {
         let trace = Trace {
             client_name: "laptop.test",
             peer: "192.0.2.7:50000".parse().unwrap(),
+            name: &ClientName::Verified("pool-7.isp.test".to_owned()),
             hostname: "gate.test",
             is_authenticated: true,
             tls: Some(&tls),
@@ -103,7 +112,7 @@ mod tests {
         };
         assert_eq!(
             String::from_utf8(trace.header()).unwrap(),
-            "Received: from laptop.test ([192.0.2.7])\r\n\
+            "Received: from laptop.test (pool-7.isp.test [192.0.2.7])\r\n\
              \t(authenticated bits=0)\r\n\
              \tby gate.test (saslgate) with ESMTPSA id k3f9.1\r\n\
              \t(version=TLSv1.3 cipher=TLS_AES_256_GCM_SHA384 bits=256 verify=NOT)\r\n\

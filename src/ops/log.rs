@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! on a terminal or pipe   2026-11-20T14:02:27.123Z INFO auth success: [user=alice] ...
+//! as JSON                 see [`json`]
 //! to the journal          <6>auth success: [user=alice] ...
 //! to syslog               see [`syslog`](super::syslog)
 //! ```
@@ -11,8 +12,9 @@
 //! event is one line whatever a peer sent. Lines are written by who logs them,
 //! or, [`in_background`], by a thread. Not here: what events say (`ops::event`).
 
+pub(super) mod json;
 mod outlet;
-mod spool;
+pub(super) mod spool;
 
 use std::fmt::{self, Write as _};
 use std::io::IsTerminal;
@@ -40,6 +42,17 @@ pub struct Settings {
     pub level: Level,
     /// Where lines go.
     pub target: Target,
+    /// What they look like.
+    pub format: Format,
+}
+
+/// What log lines look like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// In the words of saslauthd and sendmail.
+    Text,
+    /// An object each.
+    Json,
 }
 
 /// Severity of diagnostics.
@@ -97,6 +110,28 @@ impl FromStr for Level {
     }
 }
 
+impl Format {
+    /// The word in configuration and arguments.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
+}
+
+impl FromStr for Format {
+    type Err = UnknownWord;
+
+    fn from_str(word: &str) -> Result<Self, UnknownWord> {
+        [Self::Text, Self::Json]
+            .into_iter()
+            .find(|format| format.as_str() == word)
+            .ok_or_else(|| UnknownWord(word.to_owned(), "text, json"))
+    }
+}
+
 impl Target {
     /// The word in configuration and arguments.
     #[must_use]
@@ -130,26 +165,40 @@ pub(super) const EVENT: &str = "saslgate::event";
 /// # Errors
 /// If it has been started before.
 pub fn init(settings: Settings, program: Program) -> Result<(), SetGlobalDefaultError> {
-    let shape = match settings.target {
-        Target::Stderr => Shape::Dated,
-        Target::Journal => Shape::Journal,
-        Target::Auto if is_journal() => Shape::Journal,
-        Target::Auto => Shape::Dated,
-        Target::Syslog => {
+    let Settings { level, target, format } = settings;
+    let head = match (target, format) {
+        (Target::Journal, _) => Head::Priority,
+        (Target::Auto, _) if is_journal() => Head::Priority,
+        (Target::Syslog, _) => {
             // The priority at the head of a line is what the writer reads.
-            let subscriber = subscriber(settings.level, Shape::Journal, Syslog::new(program));
+            let shape = Shape { head: Head::Priority, format };
+            let subscriber = subscriber(level, shape, Syslog::new(program));
             return tracing::subscriber::set_global_default(subscriber);
         }
+        (Target::Stderr | Target::Auto, Format::Text) => Head::Date,
+        (Target::Stderr | Target::Auto, Format::Json) => Head::Nothing,
     };
-    let subscriber = subscriber(settings.level, shape, Outlet::new(shape));
+    let shape = Shape { head, format };
+    let subscriber = subscriber(level, shape, Outlet::new(shape));
     tracing::subscriber::set_global_default(subscriber)
 }
 
-/// How a line begins.
+/// What a line looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Shape {
-    Dated,
-    Journal,
+struct Shape {
+    head: Head,
+    format: Format,
+}
+
+/// How it begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Head {
+    /// Time and level.
+    Date,
+    /// `<N>`, for the journal and for syslog.
+    Priority,
+    /// With what it says.
+    Nothing,
 }
 
 fn subscriber<W>(level: Level, shape: Shape, writer: W) -> impl Subscriber + Send + Sync
@@ -198,8 +247,12 @@ where
         mut line: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let level = *event.metadata().level();
-        write!(line, "{}", Head(self.0, level))?;
+        let Shape { head, format } = self.0;
+        head.write(&mut line, *event.metadata().level())?;
+        if format == Format::Json {
+            json::write(&mut line, event)?;
+            return writeln!(line);
+        }
         let mut text = Text { line: &mut line, result: Ok(()), is_first: true };
         event.record(&mut text);
         text.result?;
@@ -207,16 +260,27 @@ where
     }
 }
 
-/// What stands before the text of a line.
-struct Head(Shape, tracing::Level);
-
-impl fmt::Display for Head {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(shape, level) = *self;
-        match shape {
-            Shape::Dated => write!(f, "{:.3} {level} ", jiff::Timestamp::now()),
-            Shape::Journal => write!(f, "<{}>", priority(level)),
+impl Head {
+    fn write(self, line: &mut impl fmt::Write, level: tracing::Level) -> fmt::Result {
+        match self {
+            Self::Date => write!(line, "{:.3} {level} ", jiff::Timestamp::now()),
+            Self::Priority => write!(line, "<{}>", priority(level)),
+            Self::Nothing => Ok(()),
         }
+    }
+}
+
+impl Shape {
+    /// A warning of our own, as a line.
+    fn warning(self, message: fmt::Arguments<'_>) -> String {
+        let (mut line, level) = (String::new(), tracing::Level::WARN);
+        // A String takes everything.
+        let _ = self.head.write(&mut line, level);
+        let _ = match self.format {
+            Format::Text => writeln!(line, "{message}"),
+            Format::Json => json::warning(&mut line, message),
+        };
+        line
     }
 }
 
@@ -239,6 +303,9 @@ struct Text<'a, 'w> {
 
 impl Text<'_, '_> {
     fn write(&mut self, field: &Field, value: fmt::Arguments<'_>) {
+        if field.name() == json::FIELD {
+            return;
+        }
         let blank = if std::mem::take(&mut self.is_first) { "" } else { " " };
         let mut line = Escaped(self.line);
         let written = match field.name() {
@@ -287,7 +354,7 @@ pub(crate) mod capture {
     use std::io::{self, Write};
     use std::sync::{Arc, Mutex};
 
-    use super::{Level, Shape, subscriber};
+    use super::{Format, Head, Level, Shape, subscriber};
 
     #[derive(Clone, Default)]
     struct Lines(Arc<Mutex<Vec<u8>>>);
@@ -305,9 +372,15 @@ pub(crate) mod capture {
 
     /// Runs `work` and gives the lines it logged on this thread, as the journal would get them.
     pub(crate) fn journal(level: Level, work: impl FnOnce()) -> String {
+        lines(Format::Text, level, work)
+    }
+
+    /// The same in this format.
+    pub(crate) fn lines(format: Format, level: Level, work: impl FnOnce()) -> String {
         let lines = Lines::default();
         let sink = lines.clone();
-        let logging = subscriber(level, Shape::Journal, move || sink.clone());
+        let shape = Shape { head: Head::Priority, format };
+        let logging = subscriber(level, shape, move || sink.clone());
         tracing::subscriber::with_default(logging, work);
         let bytes = lines.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap()
@@ -350,6 +423,8 @@ mod tests {
         let error = "loud".parse::<Level>().unwrap_err().to_string();
         assert_eq!(error, "\"loud\" is none of error, warn, info, debug");
         assert!("printer".parse::<Target>().is_err());
+        assert_eq!("json".parse::<Format>().map(Format::as_str), Ok("json"));
+        assert_eq!("text".parse(), Ok(Format::Text));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`event`] | one function for each fact of the business; formats are contracts |
 //! | [`log`] | where lines go, which, and how they begin |
+//! | [`metrics`] | what is counted, for Prometheus |
 //! | [`syslog`] | lines to the host's syslog daemon |
 //! | [`systemd`] | readiness, reload, watchdog, inherited sockets |
 //!
@@ -12,5 +13,6 @@
 
 pub mod event;
 pub mod log;
+pub mod metrics;
 pub mod syslog;
 pub mod systemd;

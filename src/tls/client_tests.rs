@@ -166,10 +166,10 @@ async fn a_request_records_what_is_shown_and_never_ends_the_handshake() {
     assert_eq!(shown.fingerprint.split(':').count(), 32);
 
     for (name, wanted) in [
-        ("revoked", "Revoked"),
-        ("expired", "expired"),
-        ("server", "extended key usage"),
-        ("other", "UnknownIssuer"),
+        ("revoked", "certificate revoked"),
+        ("expired", "certificate has expired"),
+        ("server", "unsuitable certificate purpose"),
+        ("other", "unable to get local issuer certificate"),
     ] {
         let seen = meet(&server, &place.client(Some(name))).await.unwrap();
         assert_eq!(seen.verify, "FAIL", "{name}");

@@ -24,7 +24,7 @@ use sha2::{Digest, Sha256};
 
 use super::TlsError;
 use super::distinguished::{common_name, sendmail_form};
-use super::error::NONE_SHOWN;
+use super::error::{NONE_SHOWN, problem_of_certificate};
 use super::expiry::{Expiry, Subject};
 use super::files::{read_certificates, read_directory, read_revocation_lists};
 use super::settings::{ClientCertificates, Demand};
@@ -141,7 +141,7 @@ impl Examiner {
         let verdict = match is_beyond_us(own) {
             true => Err("it has a form or key that is not supported".to_owned()),
             false => self.judge.verify_client_cert(own, others, now).map_err(|error| match error {
-                Error::InvalidCertificate(what) => what.to_string(),
+                Error::InvalidCertificate(what) => problem_of_certificate(&what),
                 other => other.to_string(),
             }),
         };

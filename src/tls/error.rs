@@ -224,7 +224,7 @@ impl From<io::Error> for HandshakeError {
 
 impl HandshakeError {
     fn from_tls(error: &rustls::Error) -> Self {
-        use rustls::{CertificateError, Error, InvalidMessage, OtherError};
+        use rustls::{Error, InvalidMessage};
         match error {
             // The record header is the first thing read: an unknown content type,
             // version or length there is a peer that speaks something else.
@@ -234,15 +234,50 @@ impl HandshakeError {
                 | InvalidMessage::MessageTooLarge,
             ) => Self::Plaintext,
             Error::AlertReceived(alert) => Self::Alert(format!("{alert:?}")),
-            Error::PeerIncompatible(what) => Self::Incompatible(format!("{what:?}")),
+            Error::PeerIncompatible(what) => Self::Incompatible(incompatibility(what)),
             Error::NoCertificatesPresented => Self::Certificate(NONE_SHOWN.to_owned()),
             Error::NoApplicationProtocol => Self::WrongProtocol,
-            // Of `pin`, whose words say more than rustls's around them.
-            Error::InvalidCertificate(CertificateError::Other(OtherError(what))) => {
-                Self::Certificate(what.to_string())
-            }
-            Error::InvalidCertificate(what) => Self::Certificate(what.to_string()),
+            Error::InvalidCertificate(what) => Self::Certificate(problem_of_certificate(what)),
             other => Self::Protocol(other.to_string()),
         }
     }
+}
+
+/// What both sides cannot do, in words where many meet it.
+fn incompatibility(what: &rustls::PeerIncompatible) -> String {
+    use rustls::PeerIncompatible as P;
+    let words = match what {
+        P::Tls12NotOffered
+        | P::Tls12NotOfferedOrEnabled
+        | P::SupportedVersionsExtensionRequired
+        | P::SignatureAlgorithmsExtensionRequired
+        | P::ServerDoesNotSupportTls12Or13 => {
+            "no version of TLS that is accepted here (1.2 and 1.3 at most)"
+        }
+        P::NoCipherSuitesInCommon => "no cipher suite in common",
+        P::NoKxGroupsInCommon => "no key exchange in common",
+        P::NoSignatureSchemesInCommon => "no signature scheme for our kind of key in common",
+        other => return format!("{other:?}"),
+    };
+    words.to_owned()
+}
+
+/// What is wrong with a certificate, in OpenSSL's words where it has some: they
+/// are what sendmail logs as `verifymsg`, and what people look for.
+pub(super) fn problem_of_certificate(error: &rustls::CertificateError) -> String {
+    use rustls::CertificateError as E;
+    let words = match error {
+        E::Expired | E::ExpiredContext { .. } => "certificate has expired",
+        E::NotValidYet | E::NotValidYetContext { .. } => "certificate is not yet valid",
+        E::Revoked => "certificate revoked",
+        E::UnknownIssuer => "unable to get local issuer certificate",
+        E::UnknownRevocationStatus => "unable to get certificate CRL",
+        E::ExpiredRevocationList | E::ExpiredRevocationListContext { .. } => "CRL has expired",
+        E::InvalidPurpose | E::InvalidPurposeContext { .. } => "unsuitable certificate purpose",
+        E::BadSignature => "certificate signature failure",
+        // Of `pin`, whose words say more than rustls's around them.
+        E::Other(rustls::OtherError(what)) => return what.to_string(),
+        other => return other.to_string(),
+    };
+    words.to_owned()
 }

@@ -19,6 +19,9 @@ pub(crate) struct Options {
     pub(crate) gate: String,
     /// Lines of `[[gate.backend]]` beside its address.
     pub(crate) backend: String,
+    /// Lines of `[tls]` beside `certificate` and `key`; with a `[[tls.certificate]]` among
+    /// them they are all there is.
+    pub(crate) tls: String,
     /// Further sections, such as `[[gate.listener]]`.
     pub(crate) sections: String,
     /// The saslauthd socket, where the fake one is not wanted.
@@ -136,8 +139,12 @@ fn write_certificate(dir: &Path) {
 }
 
 fn config(dir: &Path, backend: SocketAddr, options: &Options) -> String {
-    let Options { gate, backend: backend_lines, sections, auth } = options;
+    let Options { gate, backend: backend_lines, tls, sections, auth } = options;
     let dir = dir.display();
+    let pair = match tls.contains("[[tls.certificate]]") {
+        true => String::new(),
+        false => format!("certificate = \"{dir}/cert.pem\"\nkey = \"{dir}/key.pem\"\n"),
+    };
     let auth =
         auth.as_ref().map_or_else(|| format!("{dir}/mux"), |path| path.display().to_string());
     // Probes at intervals would come between; tests that want them set their own.
@@ -147,7 +154,7 @@ fn config(dir: &Path, backend: SocketAddr, options: &Options) -> String {
     let pool = if backend_lines.contains("pool_idle") { "" } else { "pool_idle = 0" };
     format!(
         "[log]\nlevel = \"debug\"\n\
-         [tls]\ncertificate = \"{dir}/cert.pem\"\nkey = \"{dir}/key.pem\"\n\
+         [tls]\n{pair}{tls}\n\
          [gate]\nhostname = \"gate.test\"\nauth = \"saslauthd:{auth}\"\n{gate}\n\
          [[gate.listener]]\naddress = \"127.0.0.1:0\"\nkind = \"submission\"\n\
          [[gate.listener]]\naddress = \"127.0.0.1:0\"\nkind = \"submissions\"\n\

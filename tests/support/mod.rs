@@ -20,6 +20,7 @@ pub(crate) mod kdc;
 pub(crate) mod ldap;
 pub(crate) mod mail_clients;
 pub(crate) mod pam;
+pub(crate) mod pki;
 pub(crate) mod process;
 pub(crate) mod saslauthd;
 pub(crate) mod sasldb;

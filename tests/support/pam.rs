@@ -24,8 +24,11 @@ use super::process::PATIENCE;
 
 pub(crate) const PASSWORD: &str = "s3cret-Zauberwort";
 pub(crate) const WRONG: &str = "wr0ng-Zauberwort";
-pub(crate) const LOG: log::Settings =
-    log::Settings { level: log::Level::Debug, target: log::Target::Stderr };
+pub(crate) const LOG: log::Settings = log::Settings {
+    level: log::Level::Debug,
+    target: log::Target::Stderr,
+    format: log::Format::Text,
+};
 
 /// The misbehaving module, compiled once a run.
 pub(crate) fn module() -> &'static Path {

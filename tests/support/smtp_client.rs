@@ -2,7 +2,7 @@
 //! clear and inside TLS (rustls). Blocking; every wait ends after [`PATIENCE`].
 
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,6 +56,19 @@ impl SmtpClient {
     /// Connects, in clear; nothing is read.
     pub(crate) fn connect(server: SocketAddr) -> Self {
         Self::over(TcpStream::connect(server).unwrap())
+    }
+
+    /// Connects, in clear, from an address of its own in 127/8; nothing is read.
+    pub(crate) fn connect_from(from: IpAddr, server: SocketAddr) -> Self {
+        // The standard library cannot bind before it connects.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+        let stream = runtime.block_on(async {
+            let socket = tokio::net::TcpSocket::new_v4().unwrap();
+            socket.bind(SocketAddr::new(from, 0)).unwrap();
+            socket.connect(server).await.unwrap().into_std().unwrap()
+        });
+        stream.set_nonblocking(false).unwrap();
+        Self::over(stream)
     }
 
     /// Takes a connection as it is.

@@ -173,6 +173,7 @@ impl Recipe {
         }
         flag("--log-level", options.log.level.as_str().into());
         flag("--log-target", options.log.target.as_str().into());
+        flag("--log-format", options.log.format.as_str().into());
         Self { program: options.program.clone(), arguments }
     }
 }

@@ -9,11 +9,12 @@ use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp, ToSpan, Zoned};
 use serde::Serialize;
 
-use super::list::{local, plain_table, rendered, utc};
+use super::list::{local, utc};
 use super::{CommandError, parse_name};
 use crate::backend::store::{Access, AppPassword, Label, Moment, Scope, Store};
 use crate::base::Printable;
 use crate::cli::output::{print, print_json};
+use crate::cli::table::{plain_table, rendered};
 use crate::config::Config;
 
 /// What to do with them.

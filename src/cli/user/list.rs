@@ -2,7 +2,6 @@
 //!
 //! Dates in tables are local time, in JSON UTC, both as RFC 3339 writes them.
 
-use comfy_table::{Table, presets};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
@@ -11,6 +10,7 @@ use super::{CommandError, parse_name};
 use crate::backend::store::{Access, Moment, Store, StoreError, User};
 use crate::base::Printable;
 use crate::cli::output::{print, print_json};
+use crate::cli::table::{plain_table, rendered};
 use crate::config::Config;
 
 /// Arguments of `list`.
@@ -132,18 +132,4 @@ pub(super) fn local(moment: Moment) -> String {
 /// A date that no calendar has (only a foreign hand writes one) becomes 1970.
 fn timestamp(moment: Moment) -> Timestamp {
     Timestamp::from_second(moment.unix()).unwrap_or(Timestamp::UNIX_EPOCH)
-}
-
-pub(super) fn plain_table() -> Table {
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING);
-    table
-}
-
-/// Columns two blanks apart, without blanks around the whole.
-pub(super) fn rendered(mut table: Table) -> String {
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
-    }
-    format!("{}\n", table.trim_fmt())
 }

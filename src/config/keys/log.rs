@@ -1,7 +1,7 @@
 //! `[log]`: where log lines go, and which.
 
 use super::{Choice, Form, Key, Kind, Section};
-use crate::ops::log::{Level, Target};
+use crate::ops::log::{Format, Level, Target};
 
 pub(super) const SECTION: Section = Section {
     name: "log",
@@ -35,6 +35,17 @@ pub(super) const SECTION: Section = Section {
                    that systemd reads from standard error; \"auto\" is \"journal\" where standard \
                    error is connected to it; \"syslog\" is the host's syslog daemon, which is where \
                    lines go when it is started as saslauthd without -d.",
+        },
+        Key {
+            name: "format",
+            kind: Kind::Choice(&[
+                Choice { name: "text", set: |config| config.log.format = Format::Text },
+                Choice { name: "json", set: |config| config.log.format = Format::Json },
+            ]),
+            default: Some("\"text\""),
+            text: "What they look like: \"text\" in the words of saslauthd and sendmail, which \
+                   fail2ban and log analyzers know, \"json\" one object a line with the same \
+                   facts, for log shippers.",
         },
     ],
 };

@@ -18,6 +18,11 @@ mod limits;
 mod listener;
 mod log;
 mod pam;
+mod policy;
+mod policy_access;
+mod policy_dns;
+mod policy_rate;
+mod policy_sender;
 mod rimap;
 mod route;
 mod sasldb;
@@ -92,6 +97,12 @@ pub static SECTIONS: &[Section] = &[
     gate::SECTION,
     gate::LISTENER,
     gate::BACKEND,
+    policy::SECTION,
+    policy_access::SECTION,
+    policy_sender::SECTION,
+    policy_rate::RATE,
+    policy_rate::ACCOUNT,
+    policy_dns::SECTION,
     tls::SECTION,
     tls::CERTIFICATE,
     log::SECTION,

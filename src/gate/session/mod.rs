@@ -192,6 +192,8 @@ pub struct Session {
     /// What was offered at the last EHLO; parameters outside it are refused.
     offered: Capabilities,
     user: Option<Authenticated>,
+    /// Whatever it sends is thrown away.
+    discards: bool,
     state: State,
     /// What the backend has not answered yet, in order.
     in_flight: VecDeque<InFlight>,
@@ -273,6 +275,7 @@ impl Session {
             greeted: None,
             offered: Capabilities::default(),
             user: None,
+            discards: false,
             state: State::Ready,
             in_flight: VecDeque::new(),
             errors: 0,
@@ -351,6 +354,12 @@ impl Session {
         self.message().is_some_and(Transaction::is_smtputf8)
     }
 
+    /// True if the message whose content comes is thrown away. Its client hears nothing of that.
+    #[must_use]
+    pub fn discards_message(&self) -> bool {
+        self.message().is_some_and(Transaction::is_discarded)
+    }
+
     fn message(&self) -> Option<&Transaction> {
         match &self.state {
             State::DataPending(transaction) | State::Content(transaction) => Some(transaction),
@@ -384,7 +393,8 @@ impl Session {
 
     fn on_connected(&mut self, counsel: &dyn Counsel) -> Turn {
         match counsel.rule(&Question::Connect) {
-            Ruling::Pass => {
+            ruling @ (Ruling::Pass | Ruling::Discard) => {
+                self.discards = ruling == Ruling::Discard;
                 let Rules { hostname, banner, .. } = &*self.rules;
                 Turn::reply(Reply::new(220, "", format!("{hostname} ESMTP {banner}")))
             }

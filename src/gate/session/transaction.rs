@@ -24,6 +24,8 @@ pub(super) struct Transaction {
     last_refusal: Option<Reply>,
     /// What the backend can do, as of this transaction's connection.
     capabilities: Capabilities,
+    /// It is taken and thrown away.
+    is_discarded: bool,
 }
 
 /// How a transaction ended, for its log line.
@@ -48,6 +50,8 @@ pub struct Ended {
 pub enum Outcome {
     /// The backend has it.
     Accepted,
+    /// The access map had it thrown away.
+    Discarded,
     /// Refused for good, by the backend or by us.
     Refused,
     /// Refused for now.
@@ -76,7 +80,12 @@ impl Transaction {
             refused_recipients: 0,
             last_refusal: None,
             capabilities: Capabilities::default(),
+            is_discarded: false,
         })
+    }
+
+    pub(super) fn is_discarded(&self) -> bool {
+        self.is_discarded
     }
 
     pub(super) fn is_smtputf8(&self) -> bool {
@@ -102,7 +111,11 @@ impl Transaction {
     }
 
     pub(super) fn end(self, reply: Option<Reply>, outcome: Outcome) -> Box<Ended> {
-        let Self { mail, recipients, refused_recipients, last_refusal, .. } = self;
+        let Self { mail, recipients, refused_recipients, last_refusal, is_discarded, .. } = self;
+        let outcome = match outcome {
+            Outcome::Accepted if is_discarded => Outcome::Discarded,
+            outcome => outcome,
+        };
         // A client that gives up because every recipient was refused did not just walk away.
         let gave_up = outcome == Outcome::Abandoned && recipients.is_empty();
         let (reply, outcome) = match last_refusal {
@@ -130,10 +143,13 @@ impl Session {
             return self.refuse_mail(refusal);
         }
         let login = self.user.as_ref().map(Authenticated::identity);
-        if let Ruling::Refuse(refusal) = counsel.rule(&Question::Mail { login, mail: &mail }) {
-            return self.turn_down(refusal, Some(Transaction::new(mail)));
+        let ruling = counsel.rule(&Question::Mail { login, mail: &mail });
+        let mut transaction = Transaction::new(mail);
+        if let Ruling::Refuse(refusal) = ruling {
+            return self.turn_down(refusal, Some(transaction));
         }
-        self.state = State::MailPending(Transaction::new(mail));
+        transaction.is_discarded = self.discards || ruling == Ruling::Discard;
+        self.state = State::MailPending(transaction);
         Turn::next(Next::OpenRelay)
     }
 
@@ -222,10 +238,15 @@ impl Session {
             sender: transaction.mail.sender.address(),
             recipient,
         };
-        if let Ruling::Refuse(refusal) = counsel.rule(&question) {
-            transaction.refuse(&refusal);
-            self.state = State::Open(transaction);
-            return self.turn_down(refusal, None);
+        match counsel.rule(&question) {
+            Ruling::Refuse(refusal) => {
+                transaction.refuse(&refusal);
+                self.state = State::Open(transaction);
+                return self.turn_down(refusal, None);
+            }
+            // As sendmail: for all recipients of the message.
+            Ruling::Discard => transaction.is_discarded = true,
+            Ruling::Pass => {}
         }
         let mut line = Vec::new();
         rcpt.write(&transaction.capabilities, &mut line);

@@ -30,7 +30,8 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::base::{Origin, Printable, Reason};
-use crate::ops::log::EVENT;
+use crate::ops::log::json::{Members, Object};
+use crate::ops::metrics::authd::{AUTHD, Outcome};
 
 /// What is known of an attempt when its outcome is recorded.
 #[derive(Debug, Clone, Copy)]
@@ -60,35 +61,95 @@ pub enum Proof {
 
 /// Records that the claim was proven.
 pub fn accepted(facts: &Facts<'_>, proof: Proof) {
-    let cached = match proof {
-        Proof::Fresh => "",
-        Proof::Cached => " (cached)",
+    let outcome = match proof {
+        Proof::Fresh => Outcome::Accepted,
+        Proof::Cached => Outcome::Cached,
     };
-    tracing::info!(
-        target: EVENT,
-        "auth success{cached}: {} {} [verdict=accepted] {}",
-        Claim(facts), Remote(facts), Circumstances(facts)
-    );
+    AUTHD.decided(facts.mech, outcome, facts.elapsed);
+    tell!(info, &Decision { facts, answer: Answer::Yes(proof) });
 }
 
 /// Records a refusal. `told` is what the client was told; empty for a bare `NO`.
 pub fn rejected(facts: &Facts<'_>, told: &str, reason: &Reason) {
-    tracing::info!(
-        target: EVENT,
-        "auth failure: {} [reason={}] {} [verdict=rejected] [code={}] {}{}",
-        Claim(facts), Told(told), Remote(facts), reason.code.as_str(), Circumstances(facts),
-        Detail(reason)
-    );
+    AUTHD.decided(facts.mech, Outcome::Rejected, facts.elapsed);
+    AUTHD.reason(reason.code);
+    tell!(info, &Decision { facts, answer: Answer::No(REJECTED, told, reason) });
 }
 
 /// Records that nobody could be asked.
 pub fn unavailable(facts: &Facts<'_>, told: &str, reason: &Reason) {
-    tracing::warn!(
-        target: EVENT,
-        "auth unavailable: {} [reason={}] {} [verdict=unavailable] [code={}] {}{}",
-        Claim(facts), Told(told), Remote(facts), reason.code.as_str(), Circumstances(facts),
-        Detail(reason)
-    );
+    AUTHD.decided(facts.mech, Outcome::Unavailable, facts.elapsed);
+    AUTHD.reason(reason.code);
+    tell!(warn, &Decision { facts, answer: Answer::No(UNAVAILABLE, told, reason) });
+}
+
+struct Decision<'a> {
+    facts: &'a Facts<'a>,
+    answer: Answer<'a>,
+}
+
+enum Answer<'a> {
+    Yes(Proof),
+    /// With what the client was told, and why.
+    No(Words, &'a str, &'a Reason),
+}
+
+/// How a line begins, and its verdict.
+#[derive(Debug, Clone, Copy)]
+struct Words(&'static str, &'static str);
+
+const REJECTED: Words = Words("auth failure", "rejected");
+const UNAVAILABLE: Words = Words("auth unavailable", "unavailable");
+
+impl fmt::Display for Decision<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let facts = self.facts;
+        let (claim, remote, rest) = (Claim(facts), Remote(facts), Circumstances(facts));
+        match &self.answer {
+            Answer::Yes(proof) => {
+                let cached = if *proof == Proof::Cached { " (cached)" } else { "" };
+                write!(f, "auth success{cached}: {claim} {remote} [verdict=accepted] {rest}")
+            }
+            Answer::No(Words(head, verdict), told, reason) => {
+                let (told, code, detail) = (Told(told), reason.code.as_str(), Detail(reason));
+                write!(f, "{head}: {claim} [reason={told}] {remote} [verdict={verdict}] ")?;
+                write!(f, "[code={code}] {rest}{detail}")
+            }
+        }
+    }
+}
+
+impl Members for Decision<'_> {
+    const EVENT: &'static str = "auth";
+
+    fn write(&self, to: &mut Object<'_, '_>) -> fmt::Result {
+        let Facts { user, realm, service, origin, mech, elapsed } = *self.facts;
+        to.bytes("user", user)?;
+        to.bytes("realm", realm)?;
+        to.bytes("service", service)?;
+        to.text("mech", mech)?;
+        match &self.answer {
+            Answer::Yes(proof) => {
+                to.text("verdict", "accepted")?;
+                to.text("proof", if *proof == Proof::Cached { "cached" } else { "fresh" })?;
+            }
+            Answer::No(Words(_, verdict), told, reason) => {
+                to.text("verdict", verdict)?;
+                to.shown("reason", Told(told))?;
+                to.text("code", reason.code.as_str())?;
+                if !reason.detail.is_empty() {
+                    to.text("detail", &reason.detail)?;
+                }
+            }
+        }
+        if let Some(address) = origin.client {
+            to.shown("remote", address)?;
+        }
+        if let Some(uid) = origin.uid {
+            to.number("uid", uid)?;
+        }
+        to.number("ms", u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX))
+    }
 }
 
 struct Claim<'a>(&'a Facts<'a>);

@@ -10,8 +10,8 @@ use std::sync::{Arc, OnceLock};
 use tracing::Metadata;
 use tracing_subscriber::fmt::MakeWriter;
 
+use super::Shape;
 use super::spool::{Haste, Spool};
-use super::{Head, Shape};
 
 /// The thread, once there is one.
 static SPOOL: OnceLock<Arc<Spool>> = OnceLock::new();
@@ -31,8 +31,9 @@ pub fn in_background() -> io::Result<Background> {
     let Some(shape) = SHAPE.get().copied() else { return Ok(Background(())) };
     if SPOOL.get().is_none() {
         let lost = move |count| {
-            let head = Head(shape, tracing::Level::WARN);
-            format!("{head}{count} log lines were lost: who reads them does not keep up\n")
+            shape.warning(format_args!(
+                "{count} log lines were lost: who reads them does not keep up"
+            ))
         };
         let spool = Spool::start(io::stderr(), lost)?;
         if SPOOL.set(Arc::clone(&spool)).is_ok() {

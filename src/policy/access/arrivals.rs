@@ -41,7 +41,7 @@ struct Seen {
 
 /// A connection that counts until this is dropped.
 #[derive(Debug)]
-pub struct Arrival {
+pub struct Counted {
     arrivals: Arc<Arrivals>,
     address: IpAddr,
 }
@@ -64,11 +64,11 @@ impl Arrivals {
 
     /// Counts a connection from `address`.
     #[must_use]
-    pub fn arrive(self: &Arc<Self>, address: IpAddr, now: Instant) -> (Arrival, Count) {
+    pub fn arrive(self: &Arc<Self>, address: IpAddr, now: Instant) -> (Counted, Count) {
         let address = address.to_canonical();
         let step = now.saturating_duration_since(self.start).as_secs() / STEP.as_secs();
         let count = self.lock().arrive(address, step);
-        (Arrival { arrivals: Arc::clone(self), address }, count)
+        (Counted { arrivals: Arc::clone(self), address }, count)
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
@@ -76,7 +76,7 @@ impl Arrivals {
     }
 }
 
-impl Drop for Arrival {
+impl Drop for Counted {
     fn drop(&mut self) {
         if let Some(seen) = self.arrivals.lock().seen.get_mut(&self.address) {
             seen.open = seen.open.saturating_sub(1);

@@ -35,6 +35,7 @@ mod file;
 mod mailbox;
 mod rules;
 mod search;
+mod settings;
 mod value;
 
 #[cfg(test)]
@@ -46,9 +47,10 @@ pub use explain::{Answer, explain};
 pub use file::LineProblem;
 pub use rules::{Cause, Decision, Relaying, Site, Visit};
 pub use search::{Purpose, Step};
+pub use settings::Settings;
 pub use value::Refusal;
 
-use search::Tables;
+use search::{Tables, Tag};
 
 /// An access map that was read. Keys are folded to lower case and hashed.
 #[derive(Debug, Default)]
@@ -69,6 +71,12 @@ impl AccessMap {
     #[must_use]
     pub fn len(&self) -> usize {
         self.tables.len()
+    }
+
+    /// True if it limits anybody's connections.
+    #[must_use]
+    pub fn has_limits(&self) -> bool {
+        [Tag::ClientRate, Tag::ClientConn].into_iter().any(|tag| self.tables.has_any(tag))
     }
 
     /// True if it has none, so that nothing needs to be asked.

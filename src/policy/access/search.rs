@@ -108,7 +108,8 @@ impl Tables {
         }
     }
 
-    fn has_any(&self, tag: Tag) -> bool {
+    /// True if a key has this tag.
+    pub(super) fn has_any(&self, tag: Tag) -> bool {
         !self.0[tag as usize].is_empty()
     }
 }

@@ -11,6 +11,9 @@
 
 use std::fmt;
 
+/// Longest text, so that a reply with an address in it is one line (RFC 5321 §4.5.3.1.5).
+const MAX_TEXT: usize = 200;
+
 /// A refusal in the words of the map.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
@@ -148,8 +151,11 @@ fn unquoted(words: &str) -> &str {
 
 /// Replies are ASCII (RFC 5321 §4.2) and one line; never empty.
 fn printable(words: &str) -> String {
-    let text: String =
-        words.chars().map(|c| if matches!(c, ' '..='~') { c } else { '?' }).take(400).collect();
+    let text: String = words
+        .chars()
+        .map(|c| if matches!(c, ' '..='~') { c } else { '?' })
+        .take(MAX_TEXT)
+        .collect();
     if text.is_empty() { "refused".to_owned() } else { text }
 }
 
@@ -218,7 +224,7 @@ mod tests {
         let (verdict, _) = Verdict::parse("550 Gr\u{fc}\u{df}e\r\n250 x\u{0}");
         assert_eq!(&*verdict.as_refusal().unwrap().text, "Gr??e??250 x?");
         let (verdict, _) = Verdict::parse(&format!("550 {}", "x".repeat(5000)));
-        assert_eq!(verdict.as_refusal().unwrap().text.len(), 400);
+        assert_eq!(verdict.as_refusal().unwrap().text.len(), MAX_TEXT);
         let (verdict, _) = Verdict::parse("ERROR:");
         assert_eq!(&*verdict.as_refusal().unwrap().text, "refused");
     }

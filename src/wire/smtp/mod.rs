@@ -11,6 +11,7 @@
 //! | [`path`] | `<local@domain>` | RFC 5321 §4.1.2 |
 //! | [`reply`] | replies, both ways | RFC 5321 §4.2 |
 //! | [`ehlo`] | an EHLO reply into capabilities, and back | RFC 5321 §4.1.1.1 |
+//! | [`header`] | the header of a message into its authors | RFC 5322 §3.4, §3.6 |
 //! | [`data`] | message content up to its end | RFC 5321 §4.1.1.4 |
 //! | [`auth`] | the base64 layer of AUTH | RFC 4954 §4 |
 //! | [`xtext`] | the escapes of DSN and AUTH parameters | RFC 3461 §4 |
@@ -19,6 +20,7 @@ pub mod auth;
 pub mod command;
 pub mod data;
 pub mod ehlo;
+pub mod header;
 pub mod input;
 pub mod line;
 pub mod path;

@@ -210,7 +210,10 @@ mod tests {
             let mut file = Config::with_defaults("mx.example.org");
             file.authd_user = Some("saslgate".to_owned());
             let settled = settle(&flags, file).unwrap();
-            let is_said = settled.notes.iter().any(|note| note.contains("authd.user saslgate"));
+            let is_said = settled
+                .notes
+                .iter()
+                .any(|note| note.contains("not becoming saslgate (authd.user)"));
             assert_eq!(is_said, settled.config.authd_user.is_none(), "{line}");
             settled.config.authd_user
         };

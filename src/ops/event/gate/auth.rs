@@ -8,7 +8,8 @@ use std::fmt;
 
 use super::text::{Client, Value, Xtext};
 use crate::base::{Printable, Reason, ReasonCode};
-use crate::ops::log::EVENT;
+use crate::ops::log::json::{Members, Object};
+use crate::ops::metrics::gate::GATE;
 
 /// One AUTH command that came to an end.
 #[derive(Debug, Clone, Copy)]
@@ -37,13 +38,42 @@ pub enum AuthOutcome<'a> {
 
 /// Records the outcome of an AUTH command.
 pub fn auth(event: &AuthEvent<'_>) {
-    tracing::info!(target: EVENT, "{event}");
+    GATE.authenticated(event.mechanism, event.outcome.as_str());
+    tell!(info, event);
+}
+
+impl AuthOutcome<'_> {
+    fn as_str(&self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Rejected(_) => "rejected",
+            Self::Unavailable(_) => "unavailable",
+        }
+    }
+}
+
+impl Members for AuthEvent<'_> {
+    const EVENT: &'static str = "auth";
+
+    fn write(&self, to: &mut Object<'_, '_>) -> fmt::Result {
+        self.client.members(to)?;
+        to.text("login", self.login)?;
+        to.text("mechanism", self.mechanism)?;
+        to.text("outcome", self.outcome.as_str())?;
+        let (AuthOutcome::Rejected(reason) | AuthOutcome::Unavailable(reason)) = self.outcome
+        else {
+            return Ok(());
+        };
+        to.text("code", reason.code.as_str())?;
+        if reason.detail.is_empty() { Ok(()) } else { to.text("detail", &reason.detail) }
+    }
 }
 
 impl fmt::Display for AuthEvent<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { client, login, .. } = self;
         let mechanism = Value(self.mechanism);
+        client.head().fmt(f)?;
         let (login, reason) = match self.outcome {
             AuthOutcome::Accepted => {
                 let authid = Xtext(login);

@@ -6,7 +6,7 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use super::text::Value;
-use crate::ops::log::EVENT;
+use crate::ops::log::json::{Members, Object};
 
 /// Something in use that is valid for a period only.
 #[derive(Debug, Clone, Copy)]
@@ -42,8 +42,28 @@ pub enum Ending {
 /// Tells of something that ends soon (warn), or that clients refuse already (error).
 pub fn certificate(event: &Certificate<'_>) {
     match event.ending {
-        Ending::Expires { .. } => tracing::warn!(target: EVENT, "{event}"),
-        Ending::Expired | Ending::NotYetValid => tracing::error!(target: EVENT, "{event}"),
+        Ending::Expires { .. } => tell!(warn, event),
+        Ending::Expired | Ending::NotYetValid => tell!(error, event),
+    }
+}
+
+impl Members for Certificate<'_> {
+    const EVENT: &'static str = "certificate";
+
+    fn write(&self, to: &mut Object<'_, '_>) -> fmt::Result {
+        to.text("what", self.what)?;
+        to.text("file", &self.file.to_string_lossy())?;
+        to.list("names", self.names.iter().copied(), 8 * 1024)?;
+        to.shown("not_before", self.not_before)?;
+        to.shown("not_after", self.not_after)?;
+        match self.ending {
+            Ending::NotYetValid => to.text("state", "not-yet-valid"),
+            Ending::Expired => to.text("state", "expired"),
+            Ending::Expires { days } => {
+                to.text("state", "expires")?;
+                to.number("days", u64::try_from(days).unwrap_or(0))
+            }
+        }
     }
 }
 

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use super::text::{Client, TlsFacts, Value, Xtext, queue_id};
 use crate::base::Printable;
-use crate::ops::log::EVENT;
+use crate::ops::log::json::{Members, Object};
+use crate::ops::metrics::gate::GATE;
 
 /// Recipients are listed until the list has this many bytes; the rest is counted.
 const MAX_LIST_BYTES: usize = 8 * 1024;
@@ -50,6 +51,8 @@ pub struct MessageEvent<'a> {
 pub enum MessageOutcome {
     /// The backend has it.
     Accepted,
+    /// The access map had it thrown away; the client heard 250.
+    Discarded,
     /// 5xx, by the backend or by us.
     Refused,
     /// 4xx, by the backend or because of it; the client will try again.
@@ -62,6 +65,7 @@ impl MessageOutcome {
     fn as_str(self) -> &'static str {
         match self {
             Self::Accepted => "accepted",
+            Self::Discarded => "discarded",
             Self::Refused => "refused",
             Self::Tempfail => "tempfail",
             Self::Lost => "lost",
@@ -71,12 +75,42 @@ impl MessageOutcome {
 
 /// Records what became of a message.
 pub fn message(event: &MessageEvent<'_>) {
-    tracing::info!(target: EVENT, "{event}");
+    GATE.message(event.outcome.as_str());
+    if event.outcome == MessageOutcome::Accepted {
+        GATE.content.add(event.size);
+        GATE.recipients.add(event.recipients.len() as u64);
+    }
+    tell!(info, event);
+}
+
+impl Members for MessageEvent<'_> {
+    const EVENT: &'static str = "message";
+
+    fn write(&self, to: &mut Object<'_, '_>) -> fmt::Result {
+        self.client.members(to)?;
+        to.text("id", self.id)?;
+        to.text("from", self.from)?;
+        to.list("to", self.recipients.iter().copied(), MAX_LIST_BYTES)?;
+        to.number("size", self.size)?;
+        to.number("nrcpts", self.recipients.len() as u64)?;
+        to.text("login", self.login)?;
+        to.text("proto", self.protocol)?;
+        if let Some(tls) = &self.tls {
+            to.text("tls", tls.version)?;
+            to.text("cipher", tls.cipher)?;
+        }
+        to.text("backend", self.backend)?;
+        to.text("queueid", queue_id(self.reply).unwrap_or_default())?;
+        to.text("reply", self.reply)?;
+        to.number("ms", u64::try_from(self.duration.as_millis()).unwrap_or(u64::MAX))?;
+        to.text("outcome", self.outcome.as_str())?;
+        to.number("refused", self.refused as u64)
+    }
 }
 
 impl fmt::Display for MessageEvent<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "message: from=<{}>, to=", Value(self.from))?;
+        write!(f, "{}message: from=<{}>, to=", self.client.head(), Value(self.from))?;
         write_list(f, self.recipients)?;
         write!(f, ", size={}, nrcpts={}", self.size, self.recipients.len())?;
         write!(f, ", client={}, login={}", self.client, Xtext(self.login))?;

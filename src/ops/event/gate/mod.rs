@@ -25,6 +25,7 @@ mod auth;
 mod backend;
 mod certificate;
 mod message;
+mod policy;
 mod session;
 mod text;
 
@@ -35,6 +36,10 @@ pub use auth::{AuthEvent, AuthOutcome, auth};
 pub use backend::{backend_down, backend_trouble, backend_up};
 pub use certificate::{Certificate, Ending, certificate};
 pub use message::{MessageEvent, MessageOutcome, message};
+pub use policy::{
+    AccessEvent, SuspicionEvent, access_ruled, account_released, account_suspicious,
+    block_list_down, block_list_up,
+};
 pub use session::{
     PresentedCertificate, Rejection, SessionEvent, TlsFailure, connected, disconnected, rejected,
     tls_backend, tls_certificate, tls_failed, tls_started,

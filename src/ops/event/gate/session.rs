@@ -9,31 +9,53 @@ use std::time::Duration;
 
 use super::text::{Client, TlsFacts, Value};
 use crate::base::Printable;
-use crate::ops::log::EVENT;
+use crate::ops::log::json::{Json, Members, Object};
+use crate::ops::metrics::gate::GATE;
 
 /// Records that TLS is on with a client.
 pub fn tls_started(client: &Client<'_>, tls: &TlsFacts<'_>) {
-    tracing::info!(target: EVENT, "{}", TlsStarted { side: "server", relay: client, tls });
+    GATE.handshake(tls.version);
+    tell!(info, &TlsStarted { with: Party::Client(client), tls });
 }
 
 /// Notes that TLS is on with the backend at `address`, at debug.
 pub fn tls_backend(address: &str, tls: &TlsFacts<'_>) {
-    let relay = Value(address);
-    tracing::debug!("{}", TlsStarted { side: "client", relay, tls });
+    let event = &TlsStarted { with: Party::Backend(address), tls };
+    tracing::debug!(json = %Json(event), "{event}");
 }
 
-pub(super) struct TlsStarted<'a, R> {
-    pub(super) side: &'static str,
-    pub(super) relay: R,
+pub(super) struct TlsStarted<'a> {
+    pub(super) with: Party<'a>,
     pub(super) tls: &'a TlsFacts<'a>,
 }
 
-impl<R: fmt::Display> fmt::Display for TlsStarted<'_, R> {
+/// Who is at the other end.
+pub(super) enum Party<'a> {
+    Client(&'a Client<'a>),
+    /// At this address.
+    Backend(&'a str),
+}
+
+impl fmt::Display for TlsStarted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { side, relay, tls } = self;
-        let TlsFacts { version, verify, cipher, bits } = tls;
-        write!(f, "STARTTLS={side}, relay={relay}, version={version}, verify={verify}, ")?;
-        write!(f, "cipher={cipher}, bits={bits}/{bits}")
+        match self.with {
+            Party::Client(client) => write!(f, "{}STARTTLS=server, relay={client}", client.head())?,
+            Party::Backend(address) => write!(f, "STARTTLS=client, relay={}", Value(address))?,
+        }
+        let TlsFacts { version, verify, cipher, bits } = self.tls;
+        write!(f, ", version={version}, verify={verify}, cipher={cipher}, bits={bits}/{bits}")
+    }
+}
+
+impl Members for TlsStarted<'_> {
+    const EVENT: &'static str = "tls";
+
+    fn write(&self, to: &mut Object<'_, '_>) -> fmt::Result {
+        match self.with {
+            Party::Client(client) => client.members(to)?,
+            Party::Backend(address) => to.text("backend", address)?,
+        }
+        self.tls.members(to)
     }
 }
 
@@ -55,14 +77,27 @@ pub struct PresentedCertificate<'a> {
 /// Records whose certificate a client has shown, as sendmail does from LogLevel 12 on;
 /// where none was shown there is nothing to tell.
 pub fn tls_certificate(event: &PresentedCertificate<'_>) {
-    tracing::info!(target: EVENT, "{event}");
+    tell!(info, event);
+}
+
+impl Members for PresentedCertificate<'_> {
+    const EVENT: &'static str = "client-certificate";
+
+    fn write(&self, to: &mut Object<'_, '_>) -> fmt::Result {
+        self.client.members(to)?;
+        to.text("subject", self.subject)?;
+        to.text("issuer", self.issuer)?;
+        to.text("verify", self.problem.unwrap_or("ok"))?;
+        to.text("fingerprint", self.fingerprint)
+    }
 }
 
 impl fmt::Display for PresentedCertificate<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (subject, issuer) = (Value(self.subject), Value(self.issuer));
         let message = Printable::from(self.problem.unwrap_or("ok"));
-        write!(f, "STARTTLS=server, cert-subject={subject}, cert-issuer={issuer}, ")?;
+        let head = self.client.head();
+        write!(f, "{head}STARTTLS=server, cert-subject={subject}, cert-issuer={issuer}, ")?;
         write!(f, "verifymsg={message}, relay={}, fingerprint={}", self.client, self.fingerprint)
     }
 }
@@ -78,14 +113,24 @@ pub struct TlsFailure<'a> {
 
 /// Records a failed handshake, in sendmail's form.
 pub fn tls_failed(event: &TlsFailure<'_>) {
-    tracing::info!(target: EVENT, "{event}");
+    GATE.handshake("failed");
+    tell!(info, event);
+}
+
+impl Members for TlsFailure<'_> {
+    const EVENT: &'static str = "tls-failure";
+
+    fn write(&self, to: &mut Object<'_, '_>) -> fmt::Result {
+        self.client.members(to)?;
+        to.text("reason", self.reason)
+    }
 }
 
 impl fmt::Display for TlsFailure<'_> {
     /// The numbers are constants: sendmail has OpenSSL's there.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let reason = Printable::from(self.reason);
-        write!(f, "STARTTLS=server, error: accept failed=-1, reason={reason}, ")?;
+        let (head, reason) = (self.client.head(), Printable::from(self.reason));
+        write!(f, "{head}STARTTLS=server, error: accept failed=-1, reason={reason}, ")?;
         write!(f, "SSL_error=1, errno=0, retry=-1, relay={}", self.client)
     }
 }
@@ -137,8 +182,32 @@ impl Rejection {
 
 /// Records that we refused a session or cut it off, with the reply the client got.
 pub fn rejected(client: &Client<'_>, why: Rejection, reply: &str) {
-    let (why, reply) = (why.as_str(), Printable::from(reply));
-    tracing::info!(target: EVENT, "rejected: relay={client}, reason={why}, reply=\"{reply}\"");
+    GATE.rejected(why.as_str());
+    tell!(info, &Rejected { client, why, reply });
+}
+
+struct Rejected<'a> {
+    client: &'a Client<'a>,
+    why: Rejection,
+    reply: &'a str,
+}
+
+impl fmt::Display for Rejected<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { client, why, reply } = self;
+        let (head, why, reply) = (client.head(), why.as_str(), Printable::from(*reply));
+        write!(f, "{head}rejected: relay={client}, reason={why}, reply=\"{reply}\"")
+    }
+}
+
+impl Members for Rejected<'_> {
+    const EVENT: &'static str = "rejected";
+
+    fn write(&self, to: &mut Object<'_, '_>) -> fmt::Result {
+        self.client.members(to)?;
+        to.text("reason", self.why.as_str())?;
+        to.text("reply", self.reply)
+    }
 }
 
 /// A session that is over.
@@ -156,20 +225,55 @@ pub struct SessionEvent<'a> {
     pub end: &'a str,
 }
 
-/// Notes a new session, at debug.
+/// Counts a new session, and notes it at debug.
 pub fn connected(client: &Client<'_>, listener: SocketAddr) {
-    tracing::debug!("connect from {client} to {listener}");
+    GATE.sessions.one();
+    let event = &Connected { client, listener };
+    tracing::debug!(json = %Json(event), "{event}");
+}
+
+struct Connected<'a> {
+    client: &'a Client<'a>,
+    listener: SocketAddr,
+}
+
+impl fmt::Display for Connected<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { client, listener } = self;
+        write!(f, "{}connect from {client} to {listener}", client.head())
+    }
+}
+
+impl Members for Connected<'_> {
+    const EVENT: &'static str = "connect";
+
+    fn write(&self, to: &mut Object<'_, '_>) -> fmt::Result {
+        self.client.members(to)?;
+        to.shown("listener", self.listener)
+    }
 }
 
 /// Notes the end of a session, at debug.
 pub fn disconnected(event: &SessionEvent<'_>) {
-    tracing::debug!("{event}");
+    tracing::debug!(json = %Json(event), "{event}");
 }
 
 impl fmt::Display for SessionEvent<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { client, duration, commands, messages, end } = self;
-        write!(f, "disconnect: relay={client}, ms={}, ", duration.as_millis())?;
+        write!(f, "{}disconnect: relay={client}, ms={}, ", client.head(), duration.as_millis())?;
         write!(f, "commands={commands}, messages={messages}, end={}", Printable::from(*end))
+    }
+}
+
+impl Members for SessionEvent<'_> {
+    const EVENT: &'static str = "disconnect";
+
+    fn write(&self, to: &mut Object<'_, '_>) -> fmt::Result {
+        self.client.members(to)?;
+        to.number("ms", u64::try_from(self.duration.as_millis()).unwrap_or(u64::MAX))?;
+        to.number("commands", self.commands)?;
+        to.number("messages", self.messages)?;
+        to.text("end", self.end)
     }
 }

@@ -3,17 +3,17 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::session::TlsStarted;
+use super::session::{Party, TlsStarted};
 use super::text::queue_id;
 use super::*;
 use crate::base::{Reason, ReasonCode};
-use crate::ops::log::{Level, capture};
+use crate::ops::log::{Format, Level, capture};
 
 const TLS: TlsFacts<'static> =
     TlsFacts { version: "TLSv1.3", cipher: "TLS_AES_256_GCM_SHA384", bits: 256, verify: "NOT" };
 
 fn client(address: &str) -> Client<'static> {
-    Client { name: None, address: address.parse::<IpAddr>().unwrap() }
+    Client { name: None, address: address.parse::<IpAddr>().unwrap(), session: "" }
 }
 
 fn auth_line(mechanism: &str, login: &str, outcome: AuthOutcome<'_>) -> String {
@@ -42,7 +42,7 @@ fn a_message<'a>() -> MessageEvent<'a> {
 fn tls_lines_are_sendmails() {
     let relay = Client { name: Some("mx.gate.test"), ..client("127.0.0.1") };
     assert_eq!(
-        TlsStarted { side: "server", relay, tls: &TLS }.to_string(),
+        TlsStarted { with: Party::Client(&relay), tls: &TLS }.to_string(),
         "STARTTLS=server, relay=mx.gate.test [127.0.0.1], version=TLSv1.3, verify=NOT, \
          cipher=TLS_AES_256_GCM_SHA384, bits=256/256"
     );
@@ -52,6 +52,44 @@ fn tls_lines_are_sendmails() {
         "STARTTLS=server, error: accept failed=-1, reason=plaintext instead of TLS, \
          SSL_error=1, errno=0, retry=-1, relay=[192.0.2.7]"
     );
+}
+
+#[test]
+fn a_client_certificate_is_told_of_as_sendmail_does() {
+    let shown = PresentedCertificate {
+        client: client("192.0.2.7"),
+        subject: "/C=DE/CN=Alice+20Doe",
+        issuer: "/C=DE/CN=a,b",
+        problem: None,
+        fingerprint: "AB:CD",
+    };
+    assert_eq!(
+        shown.to_string(),
+        "STARTTLS=server, cert-subject=/C=DE/CN=Alice+20Doe, cert-issuer=/C=DE/CN=a\\x2cb, \
+         verifymsg=ok, relay=[192.0.2.7], fingerprint=AB:CD"
+    );
+    let refused = PresentedCertificate { problem: Some("certificate revoked"), ..shown };
+    assert!(refused.to_string().contains("verifymsg=certificate revoked, relay="));
+}
+
+#[test]
+fn a_certificate_that_ends_is_told_of_with_its_days() {
+    let at = |text: &str| text.parse().unwrap();
+    let certificate = Certificate {
+        what: "certificate",
+        file: std::path::Path::new("/etc/pki/my mail.pem"),
+        names: &["mail.example.org", "*.example.org"],
+        not_before: at("2026-10-01T00:00:00Z"),
+        not_after: at("2026-12-30T00:00:00Z"),
+        ending: Ending::Expires { days: 7 },
+    };
+    let line = "certificate: file=/etc/pki/my\\x20mail.pem, names=mail.example.org,*.example.org, \
+                not-before=2026-10-01T00:00:00Z, not-after=2026-12-30T00:00:00Z, state=";
+    assert_eq!(certificate.to_string(), format!("{line}expires, days=7"));
+    let over = Certificate { ending: Ending::Expired, ..certificate };
+    assert_eq!(over.to_string(), format!("{line}expired"));
+    let ahead = Certificate { ending: Ending::NotYetValid, ..certificate };
+    assert_eq!(ahead.to_string(), format!("{line}not-yet-valid"));
 }
 
 #[test]
@@ -211,5 +249,63 @@ fn the_end_of_a_session_is_described() {
     assert_eq!(
         event.to_string(),
         "disconnect: relay=[192.0.2.7], ms=1500, commands=9, messages=1, end=quit"
+    );
+}
+
+#[test]
+fn a_session_id_stands_where_sendmail_has_the_queues() {
+    let client = Client { session: "k3f9abcdefghij", ..client("192.0.2.7") };
+    let bad = Reason::from(ReasonCode::BadCredentials);
+    let text = capture::journal(Level::Debug, || {
+        connected(&client, "127.0.0.1:587".parse().unwrap());
+        tls_started(&client, &TLS);
+        tls_failed(&TlsFailure { client, reason: "x" });
+        auth(&AuthEvent {
+            client,
+            mechanism: "LOGIN",
+            login: "alice",
+            outcome: AuthOutcome::Rejected(&bad),
+        });
+        message(&MessageEvent { client, ..a_message() });
+        backend_trouble(&client, "lost");
+        rejected(&client, Rejection::Timeout, "421");
+        disconnected(&SessionEvent {
+            client,
+            duration: Duration::ZERO,
+            commands: 1,
+            messages: 0,
+            end: "quit",
+        });
+    });
+    assert_eq!(text.lines().count(), 8, "{text}");
+    for line in text.lines() {
+        assert!(line[3..].starts_with("k3f9abcdefghij: "), "{line}");
+    }
+}
+
+#[test]
+fn the_same_facts_are_members_in_json() {
+    let client = Client { session: "k3f9abcdefghij", name: Some("mx.test"), ..client("192.0.2.7") };
+    let bad = Reason::new(ReasonCode::BackendDown, "gone");
+    let outcome = AuthOutcome::Unavailable(&bad);
+    let text = capture::lines(Format::Json, Level::Error, || {
+        message(&MessageEvent { client, ..a_message() });
+        auth(&AuthEvent { client, mechanism: "PLAIN", login: "al\"ice", outcome });
+    });
+    let lines: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(&line[3..]).unwrap()).collect();
+    let message = &lines[0];
+    assert_eq!(message["event"], "message");
+    assert_eq!(message["session"], "k3f9abcdefghij");
+    assert_eq!(message["client"], "192.0.2.7");
+    assert_eq!(message["client_name"], "mx.test");
+    assert_eq!(message["to"], serde_json::json!(["c@d.test", "e@d.test"]));
+    assert_eq!((&message["size"], &message["nrcpts"]), (&4096.into(), &2.into()));
+    assert_eq!(message["queueid"], "6AKBxRDK017977");
+    assert_eq!(message["outcome"], "accepted");
+    assert_eq!(lines[1]["login"], "al\"ice");
+    assert_eq!(
+        (&lines[1]["outcome"], &lines[1]["code"]),
+        (&"unavailable".into(), &"backend-down".into())
     );
 }

@@ -6,6 +6,7 @@ use std::fmt::{self, Write};
 use std::net::IpAddr;
 
 use crate::base::Printable;
+use crate::ops::log::json::Object;
 
 /// The mail client, written as sendmail writes `relay=`.
 #[derive(Debug, Clone, Copy)]
@@ -14,6 +15,36 @@ pub struct Client<'a> {
     pub name: Option<&'a str>,
     /// Its address; an IPv4 address in IPv6 clothes is shown as IPv4.
     pub address: IpAddr,
+    /// The id of its session; empty where it has none.
+    pub session: &'a str,
+}
+
+impl Client<'_> {
+    /// The session's id where sendmail has the queue's: `ID: ` before a line's text.
+    pub(super) fn head(&self) -> Head<'_> {
+        Head(self.session)
+    }
+
+    /// Its members in JSON.
+    pub(super) fn members(&self, to: &mut Object<'_, '_>) -> fmt::Result {
+        if !self.session.is_empty() {
+            to.text("session", self.session)?;
+        }
+        to.shown("client", self.address.to_canonical())?;
+        match self.name {
+            Some(name) => to.text("client_name", name),
+            None => Ok(()),
+        }
+    }
+}
+
+/// `ID: `, or nothing.
+pub(super) struct Head<'a>(&'a str);
+
+impl fmt::Display for Head<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() { Ok(()) } else { write!(f, "{}: ", self.0) }
+    }
 }
 
 impl fmt::Display for Client<'_> {
@@ -40,6 +71,17 @@ pub struct TlsFacts<'a> {
     pub bits: u16,
     /// `NOT` where no certificate was asked for, `OK` where one was verified.
     pub verify: &'a str,
+}
+
+impl TlsFacts<'_> {
+    /// Its members in JSON.
+    pub(super) fn members(&self, to: &mut Object<'_, '_>) -> fmt::Result {
+        let Self { version, cipher, bits, verify } = self;
+        to.text("version", version)?;
+        to.text("verify", verify)?;
+        to.text("cipher", cipher)?;
+        to.number("bits", *bits)
+    }
 }
 
 /// Peer text as the value of a key: escaped, cut, without blanks and commas.
