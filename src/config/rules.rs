@@ -30,6 +30,7 @@ pub(super) fn check(reading: &mut Reading) {
         gate::no_mail_loop,
         gate::clear_text_stays_here,
         gate::verification_needs_tls,
+        gate::accounts_are_whole,
         policy::somebody_may_send,
         policy::hard_is_beyond_soft,
         paths_apart,

@@ -54,6 +54,12 @@ impl HealthBoard {
         Arc::new(self.0.borrow().capabilities.offered(limit_bytes))
     }
 
+    /// What the backend announced when it was last seen.
+    #[must_use]
+    pub fn announced(&self) -> Capabilities {
+        self.0.borrow().capabilities.clone()
+    }
+
     /// Waits until the backend was asked once.
     pub async fn known(&self) {
         let mut seen = self.0.subscribe();
