@@ -151,7 +151,7 @@ impl Handover {
     ) -> Option<Secret> {
         let mut text = Vec::with_capacity(PREFIX.len() + TEXT_BYTES);
         text.extend_from_slice(PREFIX);
-        let encoded = Zeroizing::new(URL_SAFE_NO_PAD.encode(**random));
+        let encoded = Zeroizing::new(URL_SAFE_NO_PAD.encode(random.as_slice()));
         text.extend_from_slice(encoded.as_bytes());
         // Bounded and without NULs.
         let token = Secret::new(text).ok()?;

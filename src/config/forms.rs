@@ -67,6 +67,8 @@ pub(super) const SOCKET_NAME: TextForm = TextForm {
     name: "name",
     expected: "letters, digits and -_.@, up to 255, such as \"submission\", or \"\" for none",
 };
+pub(super) const OPTIONAL_USER: TextForm =
+    TextForm { name: "user", expected: "a user name, up to 255 characters, or \"\" for none" };
 /// Of a list, to be read behind "expected a list of".
 pub(super) const ACCOUNTS: &str = "accounts, by name or number";
 /// Of a list, to be read behind "expected a list of".
@@ -218,6 +220,17 @@ pub(super) fn listener_name(text: &str) -> Parsed<String> {
     match text.chars().find(|c| !is_plain(*c)) {
         Some(odd) => Err(format!("{odd:?} cannot be in it")),
         None => Ok(text.to_owned()),
+    }
+}
+
+/// The name of a user at another server; `None` for nothing.
+pub(super) fn optional_user(text: &str) -> Parsed<Option<String>> {
+    if text.len() > 255 {
+        return Err(format!("it has {} bytes", text.len()));
+    }
+    match text.chars().find(|c| c.is_control()) {
+        Some(odd) => Err(format!("{odd:?} cannot be in it")),
+        None => Ok((!text.is_empty()).then(|| text.to_owned())),
     }
 }
 

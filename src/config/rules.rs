@@ -32,6 +32,7 @@ pub(super) fn check(reading: &mut Reading) {
         gate::clear_text_stays_here,
         gate::verification_needs_tls,
         metrics::metrics_stay_here,
+        gate::accounts_are_whole,
         policy::somebody_may_send,
         policy::hard_is_beyond_soft,
         paths_apart,

@@ -236,6 +236,15 @@ const OTHER_VALUES: &[(&str, &str)] = &[
     ("gate.backend.pool_idle_time", "[[gate.backend]]\npool_idle_time = \"7s\""),
     ("gate.backend.pool_messages", "[[gate.backend]]\npool_messages = 7"),
     ("gate.backend.pool_age", "[[gate.backend]]\npool_age = \"7s\""),
+    ("gate.backend.identity", "[[gate.backend]]\nidentity = \"rules\""),
+    (
+        "gate.backend.login_user",
+        "[[gate.backend]]\nidentity = \"login\"\nlogin_user = \"gate\"\nlogin_password_file = \"/x\"",
+    ),
+    (
+        "gate.backend.login_password_file",
+        "[[gate.backend]]\nidentity = \"login\"\nlogin_user = \"gate\"\nlogin_password_file = \"/y\"",
+    ),
     ("gate.backend.address", "[[gate.backend]]\naddress = \"[::1]:25\""),
     ("gate.backend.tls", "[[gate.backend]]\ntls = \"starttls\""),
     ("gate.backend.ca_file", "[[gate.backend]]\ntls = \"starttls\"\nca_file = \"/x\""),

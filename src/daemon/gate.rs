@@ -30,14 +30,15 @@ use crate::gate::probe;
 use crate::gate::relay::Route;
 use crate::gate::session::Rules;
 use crate::gate::{
-    AuthSource, BackendSettings, BackendTls, ControlSettings, Limits, ListenerSettings, OwnLimits,
-    Settings,
+    AuthSource, BackendSettings, BackendTls, ControlSettings, IdentityWay, Limits,
+    ListenerSettings, OwnLimits, Settings,
 };
 use crate::listen::{Slots, bind_tcp, serve_tcp};
 use crate::ops::log;
 use crate::ops::systemd::InheritedSockets;
 use crate::server::metrics::{self, MetricsError};
 use crate::sys::limits;
+use crate::sys::password_file::{self, PasswordFileError};
 use crate::sys::privileges::{self, DropError};
 use crate::sys::users::{self, UserError};
 use crate::tls::{ClientTls, ServerTls, TlsError};
@@ -81,6 +82,9 @@ pub enum StartError {
         /// Where it listens.
         address: String,
     },
+    /// `login_password_file` of a backend.
+    #[error(transparent)]
+    Password(#[from] PasswordFileError),
     /// `gate.user`.
     #[error("gate.user: {0}")]
     Account(#[from] UserError),
@@ -403,7 +407,15 @@ fn compose(config: &Config, tls: ServerTls, old: Option<&Gate>) -> Result<Gate, 
     let settings = &config.gate;
     let mechanisms: Arc<dyn Mechanisms> = match &settings.auth {
         AuthSource::Saslauthd(path) => {
-            Arc::new(Saslauthd::new(path.clone(), settings.timeouts.auth))
+            let saslauthd = Saslauthd::new(path.clone(), settings.timeouts.auth);
+            let hands_over = |backend: &BackendSettings| {
+                matches!(backend.identity, IdentityWay::Auto | IdentityWay::Handover)
+            };
+            if settings.backends.iter().any(hands_over) {
+                Arc::new(saslauthd.asking_for_tokens())
+            } else {
+                Arc::new(saslauthd)
+            }
         }
     };
     let served = mechanisms.offered();
@@ -447,7 +459,12 @@ fn route(settings: &Settings, backend: &BackendSettings) -> Result<Route, StartE
             Some(ClientTls::load(backend.ca_file.as_deref(), host)?)
         }
     };
+    let account = backend.account.as_ref().map(|account| {
+        let password = password_file::read(&account.password_file, "gate.backend.login_user")?;
+        Ok::<_, StartError>((account.user.clone(), password))
+    });
     Ok(Route {
+        account: account.transpose()?,
         settings: backend.clone(),
         tls,
         hostname: settings.hostname.clone(),

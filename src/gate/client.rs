@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
-use zeroize::Zeroizing;
+use zeroize::Zeroize;
 
 use super::roster::Traffic;
 use super::settings::Settings;
@@ -63,6 +63,8 @@ pub(super) enum NoLine {
 const MAX_HELD_BYTES: usize = 16 * 1024;
 /// For how long.
 const MAX_HOLD: Duration = Duration::from_millis(500);
+/// What a session keeps of a buffer while it waits: enough for most commands.
+const IDLE_BYTES: usize = 512;
 /// Room for one read while commands are exchanged.
 const COMMAND_READ_BYTES: usize = 2048;
 
@@ -178,12 +180,14 @@ impl Client {
     async fn wait_for_line(&mut self) -> Result<Line, NoLine> {
         self.flush().await.map_err(|_| NoLine::Gone)?;
         self.slim();
-        let mut arrived = Zeroizing::new([0; COMMAND_READ_BYTES]);
+        let mut arrived = [0; COMMAND_READ_BYTES];
         loop {
-            match self.stream.read(&mut arrived[..]).await {
+            match self.stream.read(&mut arrived).await {
                 Ok(count) if count > 0 => {
                     self.traffic.read(count);
                     self.input.extend_from_slice(&arrived[..count]);
+                    // A read that is given up has put nothing here.
+                    arrived[..count].zeroize();
                 }
                 _ => return Err(NoLine::Gone),
             }
@@ -227,10 +231,10 @@ impl Client {
 
     /// Gives large buffers back: a session is idle most of its life.
     pub(super) fn slim(&mut self) {
-        if self.input.is_empty() {
+        if self.input.is_empty() && self.input.capacity() > IDLE_BYTES {
             self.input = Input::new();
         }
-        self.output.shrink_to(COMMAND_READ_BYTES);
+        self.output.shrink_to(IDLE_BYTES);
     }
 
     /// Writes what is queued and closes in order. Reads on for a moment, so that the

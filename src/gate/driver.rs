@@ -5,6 +5,8 @@
 //! becomes the next event. The driver is the only writer on both connections
 //! and the only reader of clocks.
 
+mod relaying;
+
 use std::collections::VecDeque;
 use std::io;
 use std::net::IpAddr;
@@ -29,7 +31,9 @@ use super::roster::{Doing, Newcomer, Present, Roster};
 use super::session::{Asked, ContentOutcome, Counsel, Event, Next, Notice, Rules, Session, Turn};
 use super::settings::{ListenerKind, Settings, TlsMode};
 use super::trace::Trace;
-use crate::auth::{Conversation, ExchangeContext, Mechanisms, Response, StepResult, Verdict};
+use crate::auth::{
+    Conversation, ExchangeContext, HandoverToken, Mechanisms, Response, StepResult, Verdict,
+};
 use crate::base::{Origin, Reason, ReasonCode};
 use crate::listen::Admission;
 use crate::ops::event::gate::Rejection;
@@ -139,6 +143,10 @@ struct Connection {
     /// Replies that the client waits for, in order.
     owed: VecDeque<Owed>,
     conversation: Option<(Conversation, String)>,
+    /// For the mail server, until a connection is opened with it.
+    token: Option<HandoverToken>,
+    /// A connection to the backend that is opened while the client goes on.
+    opening: Option<JoinHandle<Result<Relay, RelayError>>>,
     recorder: Recorder,
     /// Its place on the roster.
     seat: Present,
@@ -206,6 +214,8 @@ impl Connection {
             conversation: None,
             recorder,
             seat,
+            token: None,
+            opening: None,
             deadline: Instant::now() + gate.settings.timeouts.session,
             client,
             stop,
@@ -230,6 +240,7 @@ impl Connection {
             }
             let is_theirs = matches!(event, Event::Replied(_) | Event::RelayFailed(_));
             let mut turn = self.guard(event);
+            self.open_ahead();
             self.recorder.turn(&turn, &self.session);
             if turn.ended.is_some() {
                 self.seat.accepted(self.recorder.messages());
@@ -358,9 +369,7 @@ impl Connection {
             }
             Next::OpenRelay => Some(self.open_relay().await),
             Next::Ask { line, command } => {
-                if let Some(relay) = &mut self.relay {
-                    relay.queue(&line);
-                }
+                self.queue(&line, command);
                 self.owed.push_back(Owed::Theirs(command));
                 self.go_on().await
             }
@@ -480,7 +489,10 @@ impl Connection {
                 Event::Challenge(challenge)
             }
             StepResult::Done { claimed, verdict } => {
-                let verdict = self.take_place(verdict);
+                let mut verdict = self.take_place(verdict);
+                if let Verdict::Accepted(user) = &mut verdict {
+                    self.token = user.take_handover();
+                }
                 self.recorder.judged(&mechanism, claimed.as_ref(), &verdict);
                 if let Verdict::Accepted(user) = &verdict {
                     self.seat.logged_in(user.identity().to_string());
@@ -504,110 +516,6 @@ impl Connection {
                 Verdict::Unavailable(Reason::new(ReasonCode::Busy, why))
             }
         }
-    }
-
-    /// A connection without a transaction: the one at hand made clean, or a new one.
-    async fn open_relay(&mut self) -> Event {
-        self.recorder.transaction_begins();
-        if let Some(mut relay) = self.relay.take()
-            && self.client.meanwhile(relay.clean()).await.is_ok()
-        {
-            let capabilities = relay.capabilities().clone();
-            self.relay = Some(relay);
-            return Event::RelayReady(capabilities);
-        }
-        let Some(permit) = self.session.permit() else {
-            return Event::RelayFailed(Reply::new(530, "5.7.0", "Authentication required"));
-        };
-        let backend = Arc::clone(self.gate.backend());
-        self.seat.uses(&backend.route);
-        while let Some(mut relay) = backend.pool.take(&permit) {
-            if self.client.meanwhile(relay.clean()).await.is_ok() {
-                let capabilities = relay.capabilities().clone();
-                self.relay = Some(relay);
-                backend.counts.reused.one();
-                return Event::RelayReady(capabilities);
-            }
-        }
-        let began = Instant::now();
-        let (route, health) = (Arc::clone(&backend.route), &backend.health);
-        match self.client.meanwhile(Relay::open(Arc::clone(&route), permit)).await {
-            Ok(relay) => {
-                backend.counts.opened.one();
-                backend.counts.latency(Step::Connect).note(began.elapsed());
-                let capabilities = relay.capabilities().clone();
-                health.is_up(&route.settings.address, &capabilities);
-                if let Some(tls) = relay.tls() {
-                    self.recorder.backend_encrypted(tls);
-                }
-                self.relay = Some(relay);
-                Event::RelayReady(capabilities)
-            }
-            Err(error) => {
-                if matches!(error, RelayError::Connect { .. }) {
-                    health.is_down(&route.settings.address, &error.to_string());
-                }
-                self.relay_failed(&error)
-            }
-        }
-    }
-
-    /// A session that waits for its client needs no connection to the backend.
-    fn let_go(&mut self) {
-        let pool = &self.gate.backend().pool;
-        if !pool.is_on() {
-            return;
-        }
-        if let Some(relay) = self.relay.take()
-            && let Err(relay) = pool.put(relay)
-        {
-            tokio::spawn(relay.quit());
-        }
-    }
-
-    /// The backend's reply to `command`, the first that it owes one.
-    async fn hear(&mut self, command: Asked) -> Event {
-        self.owed.pop_front();
-        if let Some(reply) = &self.lost {
-            let event = Event::RelayFailed(reply.clone());
-            if !self.owed.iter().any(|owed| matches!(owed, Owed::Theirs(_))) {
-                self.lost = None;
-            }
-            return event;
-        }
-        let timeouts = &self.gate.settings.timeouts;
-        let limit = match command {
-            Asked::Mail | Asked::Rcpt | Asked::Nothing => timeouts.reply,
-            Asked::Data => timeouts.data_init,
-        };
-        let Some(mut relay) = self.relay.take() else {
-            return self.relay_failed(&RelayError::Lost { what: "a command" });
-        };
-        let began = Instant::now();
-        match self.client.meanwhile(relay.answer(limit)).await {
-            Ok(reply) if is_fitting(command, &reply) => {
-                if let Some(step) = step_of(command) {
-                    self.gate.backend().counts.latency(step).note(began.elapsed());
-                }
-                self.relay = Some(relay);
-                Event::Replied(reply)
-            }
-            Ok(reply) => {
-                let text = format!("\"{}\" is no reply to this command", reply.first_line());
-                self.relay_failed(&RelayError::Protocol(text))
-            }
-            Err(error) => self.relay_failed(&error),
-        }
-    }
-
-    fn relay_failed(&mut self, error: &RelayError) -> Event {
-        self.relay = None;
-        self.gate.backend().counts.failed.one();
-        self.recorder.backend_trouble(error);
-        let reply = error.reply();
-        let owes_more = self.owed.iter().any(|owed| matches!(owed, Owed::Theirs(_)));
-        self.lost = owes_more.then(|| reply.clone());
-        Event::RelayFailed(reply)
     }
 
     async fn stream_content(&mut self) -> Option<Event> {
@@ -667,7 +575,15 @@ impl Connection {
         if self.owed.is_empty() {
             self.let_go();
         }
-        let Self { client, relay, .. } = self;
+        let Self { client, relay, opening, .. } = self;
+        if let Some(opening) = opening {
+            // It keeps its own deadline.
+            tokio::spawn(async {
+                if let Ok(Ok(relay)) = opening.await {
+                    relay.quit().await;
+                }
+            });
+        }
         // The backend hears QUIT while the client's connection is closed in order.
         let goodbye = async {
             if let Some(relay) = relay {
@@ -704,24 +620,4 @@ impl Counsel for Surroundings<'_> {
 
 fn starts_with_rcpt(line: &[u8]) -> bool {
     line.get(..4).is_some_and(|verb| verb.eq_ignore_ascii_case(b"RCPT"))
-}
-
-/// The step of a backend's latency that `command` is.
-fn step_of(command: Asked) -> Option<Step> {
-    match command {
-        Asked::Mail => Some(Step::Mail),
-        Asked::Rcpt => Some(Step::Rcpt),
-        Asked::Data => Some(Step::Data),
-        Asked::Nothing => None,
-    }
-}
-
-/// RFC 5321 §4.3.2. A 530 to MAIL is about the gate, not about its client, who did log in.
-fn is_fitting(command: Asked, reply: &Reply) -> bool {
-    match (command, reply.code) {
-        (_, 530) => false,
-        (Asked::Data, 354) | (_, 400..=599) | (Asked::Nothing, _) => true,
-        (Asked::Mail | Asked::Rcpt, 250..=259) => true,
-        _ => false,
-    }
 }

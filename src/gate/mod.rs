@@ -7,6 +7,7 @@
 //! | [`driver`] | performs: one client's connection, all of its I/O |
 //! | `client` | the client's side of the wire: lines in, replies out |
 //! | `content` | a message's content on its way from client to backend |
+//! | `introduction` | how the backend learns whose mail it is |
 //! | [`access`] | what sendmail's access map says, for the desk |
 //! | [`desk`] | what policy says of a client, a sender, a recipient |
 //! | [`names`] | what the DNS says of a client |
@@ -39,6 +40,7 @@ pub mod session;
 
 mod client;
 mod content;
+mod introduction;
 mod record;
 mod settings;
 mod stream;
@@ -46,6 +48,6 @@ mod trace;
 
 pub use control::ControlSettings;
 pub use settings::{
-    AuthSource, BackendSettings, BackendTls, BareNewlines, Limits, ListenerKind, ListenerSettings,
-    OwnLimits, PoolSettings, Settings, Timeouts, TlsMode,
+    AuthSource, BackendSettings, BackendTls, BareNewlines, IdentityWay, Limits, ListenerKind,
+    ListenerSettings, OwnLimits, PoolSettings, ServiceAccount, Settings, Timeouts, TlsMode,
 };

@@ -60,6 +60,12 @@ impl HealthBoard {
         self.0.borrow().state.clone()
     }
 
+    /// What the backend announced when it was last seen.
+    #[must_use]
+    pub fn announced(&self) -> Capabilities {
+        self.0.borrow().capabilities.clone()
+    }
+
     /// Waits until the backend was asked once.
     pub async fn known(&self) {
         let mut seen = self.0.subscribe();

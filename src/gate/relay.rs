@@ -9,6 +9,8 @@
 //!
 //! Errors are about the backend and are always 4xx for the client.
 
+mod introduce;
+
 use std::io;
 use std::mem::MaybeUninit;
 use std::sync::Arc;
@@ -19,9 +21,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
+use self::introduce::Told;
+use super::introduction::Introduction;
 use super::session::Permit;
 use super::settings::{BackendSettings, BackendTls, PoolSettings, Timeouts};
 use super::stream::Stream;
+use crate::base::Secret;
 use crate::tls::{ClientStream, ClientTls, Negotiated, negotiated_client};
 use crate::wire::smtp::ehlo::Capabilities;
 use crate::wire::smtp::reply::{Reply, ReplyParser};
@@ -36,6 +41,8 @@ pub struct Route {
     pub hostname: String,
     /// How long to wait.
     pub timeouts: Timeouts,
+    /// Name and password of the gate itself, where it has an account there.
+    pub account: Option<(String, Secret)>,
 }
 
 /// What went wrong with the backend. Every one is temporary for the client.
@@ -72,16 +79,25 @@ pub enum RelayError {
     /// STARTTLS is required towards it and does not work.
     #[error("no verified TLS to the backend: {0}")]
     Tls(String),
+    /// It cannot be told who the client is, or does not believe it.
+    #[error("the backend cannot be told whose mail it is: {0}")]
+    Identity(String),
 }
 
 impl RelayError {
-    /// What the client hears: 451, with the backend's own words where it had any.
+    /// What the client hears: 451, with the backend's own words where it had any; 421
+    /// where only a new session can help.
     #[must_use]
     pub fn reply(&self) -> Reply {
         match self {
             Self::Refused(_, reply) if reply.code == 421 => reply.with_code(451),
             Self::Refused(..) | Self::Connect { .. } | Self::Tls(_) => {
                 Reply::new(451, "4.4.1", "The mail server behind this gate is not available")
+            }
+            Self::Identity(_) => {
+                let text =
+                    "Your login cannot be passed on to the mail server: connect and try again";
+                Reply::new(421, "4.7.0", text)
             }
             Self::Timeout { .. } => {
                 Reply::new(451, "4.4.2", "The mail server behind this gate does not answer")
@@ -110,10 +126,14 @@ pub struct Relay {
     tls: Option<Negotiated>,
     /// MAIL was sent and no message completed since: RSET comes first.
     is_dirty: bool,
+    /// [`clean`](Self::clean) has just looked whether it speaks unasked.
+    is_heard: bool,
     used: Instant,
     opened: Instant,
     /// Messages it has carried.
     messages: u32,
+    /// What the backend was told of the client.
+    told: Told,
 }
 
 /// Room for most replies in one read.
@@ -123,12 +143,17 @@ const REPLY_BYTES: usize = 512;
 const FRESH: Duration = Duration::from_secs(2);
 
 impl Relay {
-    /// Connects, greets and, if the settings say so, encrypts.
+    /// Connects, greets, encrypts if the settings say so, and introduces `client`.
     ///
     /// # Errors
     /// [`RelayError`]; nothing was sent that could be a message.
-    pub async fn open(route: Arc<Route>, _permit: Permit) -> Result<Self, RelayError> {
-        Self::dial(route).await
+    pub async fn open(
+        route: Arc<Route>,
+        _permit: Permit,
+        client: Introduction,
+    ) -> Result<Self, RelayError> {
+        client.check(route.identity())?;
+        Self::dial(route, Some(&client)).await
     }
 
     /// Asks the backend what it can do, and leaves.
@@ -136,19 +161,22 @@ impl Relay {
     /// # Errors
     /// [`RelayError`].
     pub async fn probe(route: Arc<Route>) -> Result<Capabilities, RelayError> {
-        let relay = Self::dial(route).await?;
+        let relay = Self::dial(route, None).await?;
         let capabilities = relay.capabilities.clone();
         relay.quit().await;
         Ok(capabilities)
     }
 
-    async fn dial(route: Arc<Route>) -> Result<Self, RelayError> {
+    async fn dial(route: Arc<Route>, client: Option<&Introduction>) -> Result<Self, RelayError> {
         let limit = route.timeouts.connect;
         let late = RelayError::Timeout { what: "accept a connection and greet", limit };
-        timeout(limit, Self::connect_and_greet(route)).await.unwrap_or(Err(late))
+        timeout(limit, Self::connect_and_greet(route, client)).await.unwrap_or(Err(late))
     }
 
-    async fn connect_and_greet(route: Arc<Route>) -> Result<Self, RelayError> {
+    async fn connect_and_greet(
+        route: Arc<Route>,
+        client: Option<&Introduction>,
+    ) -> Result<Self, RelayError> {
         let address = &route.settings.address;
         let stream = TcpStream::connect(address.as_str())
             .await
@@ -167,23 +195,28 @@ impl Relay {
             capabilities: Capabilities::default(),
             tls: None,
             is_dirty: false,
+            is_heard: false,
             used: Instant::now(),
             opened: Instant::now(),
             messages: 0,
+            told: Told::Nobody,
         };
+        relay.send_header(client).await?;
         let greeting = relay.read_reply("greet").await?;
         if greeting.code != 220 {
             return Err(refused(greeting));
         }
-        relay.hello().await?;
-        if relay.route.settings.tls == BackendTls::Starttls {
+        let route = Arc::clone(&relay.route);
+        relay.hello(&route.hostname).await?;
+        if route.settings.tls == BackendTls::Starttls {
             relay = relay.encrypt().await?;
         }
+        relay.introduce(client).await?;
         Ok(relay)
     }
 
-    async fn hello(&mut self) -> Result<(), RelayError> {
-        let line = format!("EHLO {}\r\n", self.route.hostname);
+    async fn hello(&mut self, name: &str) -> Result<(), RelayError> {
+        let line = format!("EHLO {name}\r\n");
         let reply = self.exchange(line.as_bytes(), "answer EHLO").await?;
         if reply.code != 250 {
             return Err(refused(reply));
@@ -219,7 +252,8 @@ impl Relay {
             .map_err(|error| missing(&error.to_string()))?;
         self.tls = Some(negotiated_client(&stream));
         self.stream = Stream::Tls(Box::new(stream));
-        self.hello().await?;
+        let route = Arc::clone(&self.route);
+        self.hello(&route.hostname).await?;
         Ok(self)
     }
 
@@ -244,6 +278,7 @@ impl Relay {
             return Err(RelayError::Lost { what: "the next command" });
         }
         if !self.is_dirty && self.input.is_empty() && self.used.elapsed() < FRESH {
+            self.is_heard = true;
             return Ok(());
         }
         // RSET waits for nothing but the backend itself, unlike MAIL and RCPT.
@@ -256,10 +291,11 @@ impl Relay {
         Ok(())
     }
 
-    /// True if the next session may use it: nothing is outstanding, and it is
-    /// neither too old nor used too often.
+    /// True if the next session may use it: nothing is outstanding, the backend
+    /// takes it for nobody's, and it is neither too old nor used too often.
     pub(super) fn may_be_kept(&self, settings: &PoolSettings) -> bool {
-        self.output.is_empty()
+        !self.is_bound()
+            && self.output.is_empty()
             && self.awaited == 0
             && self.input.is_empty()
             && self.messages < settings.messages
@@ -270,6 +306,16 @@ impl Relay {
     pub fn queue(&mut self, line: &[u8]) {
         self.is_dirty = true;
         self.output.extend_from_slice(line);
+    }
+
+    /// As [`queue`](Self::queue), MAIL: tells there whose it is, where that is the way.
+    pub(super) fn queue_mail(&mut self, line: &[u8], client: &Introduction) {
+        let bare = line.strip_suffix(b"\r\n").filter(|_| self.tells_each_time());
+        let Some(bare) = bare else { return self.queue(line) };
+        self.is_dirty = true;
+        self.output.extend_from_slice(bare);
+        self.output.extend_from_slice(client.auth_parameter().as_bytes());
+        self.output.extend_from_slice(b"\r\n");
     }
 
     /// Sends what is queued, and reads the reply to the first command that has
@@ -286,7 +332,7 @@ impl Relay {
 
     async fn send_and_read(&mut self) -> Result<Reply, RelayError> {
         if !self.output.is_empty() {
-            if self.awaited == 0 {
+            if self.awaited == 0 && !std::mem::take(&mut self.is_heard) {
                 self.hear_first("answer").await?;
             }
             self.awaited += memchr::memchr_iter(b'\n', &self.output).count();

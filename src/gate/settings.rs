@@ -161,6 +161,41 @@ pub struct BackendSettings {
     pub probe_interval: Duration,
     /// Which connections to it are kept between sessions.
     pub pool: PoolSettings,
+    /// How it learns who the client is.
+    pub identity: IdentityWay,
+    /// Who the gate itself is towards it, for [`IdentityWay::Login`].
+    pub account: Option<ServiceAccount>,
+}
+
+/// How a backend learns whose mail the gate brings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IdentityWay {
+    /// XCLIENT where it is offered, else handover where authd gave a token and AUTH
+    /// PLAIN is offered, else nothing.
+    Auto,
+    /// AUTH PLAIN as the user, with a one-time token of our authd.
+    Handover,
+    /// AUTH= at MAIL, for the rules in `packaging/sendmail/gate.m4`.
+    Rules,
+    /// XCLIENT, or no delivery.
+    Xclient,
+    /// A PROXY header of version 2.
+    Proxy,
+    /// A PROXY header of version 1.
+    ProxyV1,
+    /// AUTH PLAIN as the gate itself.
+    Login,
+    /// Nothing but our Received line.
+    None,
+}
+
+/// A service account at a backend.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceAccount {
+    /// Its name.
+    pub user: String,
+    /// The file with its password.
+    pub password_file: PathBuf,
 }
 
 /// Which connections to a backend outlive the session that opened them.

@@ -11,6 +11,7 @@ pub mod file_watch;
 pub mod host;
 pub mod limits;
 pub mod local_socket;
+pub mod password_file;
 pub mod privileges;
 pub mod shadow;
 pub mod sqlite;

@@ -19,6 +19,7 @@ pub(crate) mod gate_world;
 pub(crate) mod kdc;
 pub(crate) mod ldap;
 pub(crate) mod mail_clients;
+pub(crate) mod milter;
 pub(crate) mod pam;
 pub(crate) mod pki;
 pub(crate) mod process;

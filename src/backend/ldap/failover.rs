@@ -13,14 +13,15 @@ use tokio::time::{Instant, timeout};
 
 use super::login::Login;
 use super::scheme::Stored;
-use super::server::{Server, read_password};
+use super::server::Server;
 use super::settings::{Method, Password, Settings, StartTls};
 use super::template::Facts;
-use super::trouble::{PasswordFileError, Trouble};
+use super::trouble::Trouble;
 use crate::auth::{Answer, Attempt, Verification, Verify};
 use crate::backend::admission::{Admission, Refusal};
 use crate::backend::hashing::{Cost, HashPool};
 use crate::base::{Reason, ReasonCode};
+use crate::sys::password_file::{self, PasswordFileError};
 use crate::tls::{TlsError, Verification as Certificates};
 use crate::wire::ldap::Address;
 
@@ -63,7 +64,7 @@ impl Ldap {
     pub fn open(settings: Settings) -> Result<Arc<Self>, LdapError> {
         warn(&settings);
         if let Some(Password::File(path)) = &settings.password {
-            read_password(path)?;
+            password_file::read(path, "bind_dn")?;
         }
         let server = |address: &Address| {
             let failed = |source| LdapError::Tls { server: address.clone(), source };

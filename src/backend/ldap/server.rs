@@ -4,26 +4,18 @@
 //! Connections for binds belong to whoever bound last, so nothing but a bind
 //! is ever the first thing asked on one. Called by `login`.
 
-use std::io::Read;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
-use zeroize::Zeroizing;
 
 use super::connection::{Connection, Privacy, Reply};
 use super::settings::{Password, ServiceBind, Settings, StartTls};
-use super::trouble::{PasswordFileError, Trouble};
-use crate::base::{MAX_SECRET_BYTES, Secret};
-use crate::sys::host;
+use super::trouble::Trouble;
+use crate::sys::{host, password_file};
 use crate::tls::{ClientTls, HandshakeError, TlsError};
 use crate::wire::ldap::{Address, Request, ResultCode};
-
-/// Group may not write, others may do nothing.
-const FORBIDDEN_BITS: u32 = 0o027;
 
 /// What a connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -216,7 +208,7 @@ async fn bind_service(connection: &mut Connection, settings: &Settings) -> Resul
             let secret = match password {
                 Password::Inline(password) => password.secret(),
                 Password::File(path) => {
-                    from_file = read_password(path)?;
+                    from_file = password_file::read(path, "bind_dn")?;
                     &from_file
                 }
             };
@@ -229,34 +221,5 @@ async fn bind_service(connection: &mut Connection, settings: &Settings) -> Resul
     match outcome.code {
         ResultCode::SUCCESS => Ok(()),
         _ => Err(Trouble::ServiceBind(outcome)),
-    }
-}
-
-/// Reads the password of `bind_dn`: the file without the newline at its end.
-/// Read anew for each connection, so that a changed one counts.
-pub(super) fn read_password(path: &Path) -> Result<Secret, PasswordFileError> {
-    let unreadable = |source| PasswordFileError::Unreadable { path: path.to_owned(), source };
-    // Without O_NONBLOCK, opening a FIFO would wait for a writer for ever.
-    let file = std::fs::OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK)
-        .open(path)
-        .map_err(unreadable)?;
-    let metadata = file.metadata().map_err(unreadable)?;
-    if !metadata.is_file() {
-        return Err(PasswordFileError::NotAFile(path.to_owned()));
-    }
-    let mode = metadata.mode() & 0o7777;
-    if mode & FORBIDDEN_BITS != 0 {
-        return Err(PasswordFileError::Mode { path: path.to_owned(), mode });
-    }
-    let limit = MAX_SECRET_BYTES + 3;
-    let mut bytes = Zeroizing::new(Vec::with_capacity(limit));
-    file.take(limit as u64).read_to_end(&mut bytes).map_err(unreadable)?;
-    let text = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
-    let text = text.strip_suffix(b"\r").unwrap_or(text);
-    match Secret::copied_from(text) {
-        Ok(secret) if !secret.is_empty() => Ok(secret),
-        _ => Err(PasswordFileError::NoPassword(path.to_owned())),
     }
 }

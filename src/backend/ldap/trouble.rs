@@ -1,9 +1,9 @@
 //! Why the directory could not be asked: for the log, in words for who has to mend it.
 
 use std::io;
-use std::path::PathBuf;
 
 use crate::base::{Printable, ReasonCode};
+use crate::sys::password_file::PasswordFileError;
 use crate::tls::HandshakeError;
 use crate::wire::ldap::{FilterError, Malformed, Outcome, ResultCode};
 
@@ -46,38 +46,6 @@ pub(super) enum Trouble {
     Filter(#[from] FilterError),
     #[error("{0}")]
     Stored(String),
-}
-
-/// Why the password of `bind_dn` cannot be had.
-#[derive(Debug, thiserror::Error)]
-pub enum PasswordFileError {
-    /// Not there, or not for us.
-    #[error("cannot read the password of bind_dn from {path}: {source}", path = path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// No regular file of a reasonable size.
-    #[error("{} is no file with a password in it", .0.display())]
-    NotAFile(PathBuf),
-    /// Others can read it.
-    #[error(
-        "{path} has mode {mode:04o}: others could read or replace the password of bind_dn; \
-         run: chmod 600 {path}", path = path.display()
-    )]
-    Mode {
-        /// The file.
-        path: PathBuf,
-        /// Its permission bits.
-        mode: u32,
-    },
-    /// Empty, or with a NUL.
-    #[error(
-        "{} holds no password: it is empty, too long or has a NUL in it", .0.display()
-    )]
-    NoPassword(PathBuf),
 }
 
 impl Trouble {

@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use super::bounds::LONGEST;
 use super::{Choice, Form, Key, Kind, Repeated, Section};
-use super::{gate_listener, limits};
+use super::{gate_listener, identity, limits};
 use crate::config::Config;
 use crate::config::forms::{
     self, account, address, auth_source, backend_name, banner, host_name, listen, optional_path,
     optional_socket,
 };
 use crate::gate::{
-    AuthSource, BackendSettings, BackendTls, BareNewlines, ListenerKind, ListenerSettings,
-    OwnLimits, PoolSettings,
+    AuthSource, BackendSettings, BackendTls, BareNewlines, IdentityWay, ListenerKind,
+    ListenerSettings, OwnLimits, PoolSettings,
 };
 
 pub(super) const SECTION: Section = Section {
@@ -374,6 +374,9 @@ pub(super) const BACKEND: Section = Section {
             text: "Age at which a connection is not kept any longer, so that an MTA that was \
                    reloaded gets new ones.",
         },
+        identity::IDENTITY,
+        identity::LOGIN_USER,
+        identity::LOGIN_PASSWORD_FILE,
     ],
 };
 
@@ -412,10 +415,12 @@ fn blank_backend() -> BackendSettings {
         server_name: None,
         probe_interval: Duration::ZERO,
         pool: PoolSettings { idle: 0, idle_time: Duration::ZERO, messages: 0, age: Duration::ZERO },
+        identity: IdentityWay::None,
+        account: None,
     }
 }
 
-fn last_backend(config: &mut Config, set: impl FnOnce(&mut BackendSettings)) {
+pub(super) fn last_backend(config: &mut Config, set: impl FnOnce(&mut BackendSettings)) {
     if let Some(backend) = config.gate.backends.last_mut() {
         set(backend);
     }

@@ -11,6 +11,7 @@ mod gate;
 mod gate_listener;
 mod handover;
 mod httpform;
+mod identity;
 mod kerberos5;
 pub(super) mod ldap;
 mod ldap_service;

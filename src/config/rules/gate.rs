@@ -1,12 +1,13 @@
 //! What the keys of the gate mean together.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
 
 use super::{is_local, is_loopback, without_effect};
 use crate::config::forms::split_address;
 use crate::config::problem::Problem;
 use crate::config::reading::Reading;
-use crate::gate::{BackendSettings, BackendTls};
+use crate::gate::{BackendSettings, BackendTls, IdentityWay};
 
 pub(super) fn listeners_apart(reading: &Reading) -> Vec<Problem> {
     let path = "gate.listener.address";
@@ -125,6 +126,38 @@ pub(super) fn verification_needs_tls(reading: &Reading) -> Vec<Problem> {
             ("gate.backend.server_name", backend.server_name.is_some()),
         ];
         without_effect(reading, entry, set, help)
+    });
+    problems.collect()
+}
+
+/// A service account has a name and a password, and is for `identity = "login"`.
+pub(super) fn accounts_are_whole(reading: &Reading) -> Vec<Problem> {
+    let paths =
+        ["gate.backend.identity", "gate.backend.login_user", "gate.backend.login_password_file"];
+    let [identity, user, file] = paths;
+    if reading.is_refused(&paths) {
+        return Vec::new();
+    }
+    let backends = reading.config.gate.backends.iter().enumerate();
+    let problems = backends.filter_map(|(entry, backend)| {
+        let is_login = backend.identity == IdentityWay::Login;
+        let sites = [user, file].map(|path| reading.site(path, entry));
+        let account = backend.account.as_ref();
+        let has_user = account.is_some_and(|account| !account.user.is_empty());
+        let has_file = account.is_some_and(|account| account.password_file != Path::new(""));
+        if is_login && !(has_user && has_file) {
+            let problem = Problem::error("the gate has no account to log in to the MTA with");
+            let problem = problem.about(if has_user { file } else { user });
+            let help = "set both `login_user` and `login_password_file`";
+            return Some(problem.at(reading.site(identity, entry)?, "needs one").help(help));
+        }
+        let site = sites.into_iter().flatten().next().filter(|_| account.is_some() && !is_login)?;
+        Some(
+            Problem::error("an account at the MTA has no effect")
+                .about(identity)
+                .at(site, "nobody logs in with it")
+                .help("set `identity = \"login\"`, or remove this"),
+        )
     });
     problems.collect()
 }

@@ -50,6 +50,7 @@ fn backend_capabilities() -> Capabilities {
         smtputf8: true,
         starttls: false,
         auth: Vec::new(),
+        xclient: Vec::new(),
     }
 }
 

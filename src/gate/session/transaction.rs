@@ -377,6 +377,10 @@ impl Session {
             return self.out_of_step();
         };
         let ended = transaction.end_with(&reply);
+        if reply.code == 421 {
+            // Nothing but a new session can help.
+            return self.close(reply, None).with_ended(Some(ended));
+        }
         if !is_last {
             self.state = State::Over(Aftermath::Lost);
         }

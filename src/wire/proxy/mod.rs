@@ -25,7 +25,7 @@ mod write;
 use std::net::SocketAddr;
 
 pub use parse::{FIRST_BYTES, MAX_BYTES, ProxyError, Step, parse};
-pub use write::{v1, v2};
+pub use write::{V1_UNKNOWN, V2_LOCAL, v1, v2};
 
 /// What a header says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

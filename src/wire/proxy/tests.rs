@@ -93,6 +93,9 @@ fn writes_what_it_reads() {
     let four = ends("192.0.2.7:50000", "198.51.100.1:587");
     assert_eq!(v2(&four), V4);
     assert_eq!(v1(&four), b"PROXY TCP4 192.0.2.7 198.51.100.1 50000 587\r\n");
+    for local in [V1_UNKNOWN, V2_LOCAL] {
+        assert_eq!(whole(local), Ok(Header::Local));
+    }
     let mixed = ends("[2001:db8::7]:1", "198.51.100.1:2");
     assert_eq!(v1(&mixed), b"PROXY TCP6 2001:db8::7 ::ffff:198.51.100.1 1 2\r\n");
     let mapped = ends("[::ffff:192.0.2.7]:50000", "[::ffff:198.51.100.1]:587");

@@ -53,3 +53,8 @@ fn wide(address: IpAddr) -> Ipv6Addr {
         IpAddr::V6(address) => address,
     }
 }
+
+/// A header of version 2 for a connection that is nobody's but ours: a health check.
+pub const V2_LOCAL: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
+/// The same in version 1.
+pub const V1_UNKNOWN: &[u8] = b"PROXY UNKNOWN\r\n";

@@ -30,6 +30,8 @@ pub struct Capabilities {
     pub starttls: bool,
     /// RFC 4954: mechanisms, upper case, in the order announced, none twice.
     pub auth: Vec<String>,
+    /// What it takes with XCLIENT (see [`xclient`](crate::wire::xclient)), upper case; never offered by us.
+    pub xclient: Vec<String>,
 }
 
 impl Capabilities {
@@ -58,6 +60,7 @@ impl Capabilities {
             "ENHANCEDSTATUSCODES" => self.enhanced_status_codes = true,
             "SMTPUTF8" => self.smtputf8 = true,
             "STARTTLS" => self.starttls = true,
+            "XCLIENT" => self.xclient = words.map(str::to_owned).collect(),
             "AUTH" => {
                 for name in words {
                     if !self.auth.iter().any(|known| known == name) {
@@ -87,6 +90,7 @@ impl Capabilities {
             smtputf8: self.smtputf8,
             starttls: false,
             auth: Vec::new(),
+            xclient: Vec::new(),
         }
     }
 
@@ -158,6 +162,7 @@ mod tests {
             smtputf8: false,
             starttls: true,
             auth: vec!["LOGIN".to_owned(), "PLAIN".to_owned()],
+            xclient: Vec::new(),
         };
         assert_eq!(Capabilities::parse(&sendmail()), expected);
     }
@@ -171,6 +176,15 @@ mod tests {
         assert_eq!(announced("SmtpUtf8 x"), Capabilities { smtputf8: true, ..Default::default() });
         assert_eq!(announced("CHUNKING"), Capabilities::default());
         assert_eq!(announced("\u{fffd}"), Capabilities::default());
+    }
+
+    #[test]
+    fn what_goes_with_xclient_is_for_us_and_not_passed_on() {
+        // Exim has two blanks there.
+        let told = announced("XCLIENT  NAME ADDR login");
+        assert_eq!(told.xclient, ["NAME", "ADDR", "LOGIN"]);
+        assert_eq!(told.offered(0), Capabilities::default());
+        assert!(told.keywords().is_empty());
     }
 
     #[test]
