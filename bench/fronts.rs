@@ -1,12 +1,13 @@
 //! The fronts of the gate's benchmark, each in processes of its own, and what they need.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use nix::unistd::Pid;
 use rustls::pki_types::pem::PemObject;
@@ -14,6 +15,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tempfile::TempDir;
 
 use crate::ceiling::{self, Books, Role};
+use crate::smtp::Session;
 use crate::support::gate::{Ready, Service};
 use crate::support::process::free_port;
 
@@ -23,8 +25,34 @@ pub(crate) struct Front {
     pub(crate) server: SocketAddr,
     /// The processes that work for it.
     pub(crate) pids: Vec<Pid>,
+    /// What was sent through it.
+    pub(crate) letters: Letters,
     /// Ends when dropped.
     pub(crate) _running: Option<Service>,
+}
+
+/// Messages that clients heard to be accepted, by number.
+#[derive(Default)]
+pub(crate) struct Letters(Mutex<Vec<u64>>);
+
+/// Numbers the messages of the whole run.
+static NEXT: AtomicU64 = AtomicU64::new(0);
+
+impl Letters {
+    /// Sends one of `bytes` bytes over `session`; true if it was accepted.
+    pub(crate) fn send(
+        &self,
+        session: &mut Session,
+        bytes: usize,
+        send: fn(&mut Session, &[u8]) -> io::Result<()>,
+    ) -> bool {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let is_accepted = send(session, &ceiling::message(number, bytes)).is_ok();
+        if is_accepted {
+            self.0.lock().expect("no panic").push(number);
+        }
+        is_accepted
+    }
 }
 
 /// Everything that runs throughout.
@@ -59,9 +87,15 @@ impl House {
         let top = Front {
             server: ceiling.server,
             pids: vec![Pid::from_raw(ceiling.child.id().cast_signed())],
+            letters: Letters::default(),
             _running: None,
         };
-        let none = Front { server: sink_address, pids: Vec::new(), _running: None };
+        let none = Front {
+            server: sink_address,
+            pids: Vec::new(),
+            letters: Letters::default(),
+            _running: None,
+        };
         let mut house = Self {
             dir,
             books,
@@ -74,6 +108,15 @@ impl House {
         };
         house.gate = house.gate_before(sink_address, "sink");
         house
+    }
+
+    /// Ends the run unless each message that the gate accepted came to the sink
+    /// once, as it was sent.
+    pub(crate) fn check(&self) {
+        let accepted = std::mem::take(&mut *self.gate.letters.0.lock().expect("no panic"));
+        let wrong = accepted.iter().filter(|number| self.books.arrivals(**number) != 1).count();
+        assert_eq!(wrong, 0, "messages that were accepted and are lost or came twice");
+        assert_eq!(self.books.altered(), 0, "messages that were altered");
     }
 
     /// A gate with room for the load before the mail server at `backend`.
@@ -96,7 +139,7 @@ impl House {
         fs::write(&file, config).expect("the gate's configuration");
         let gate = Service::start("gate", &file, &[Ready::Tcp(at)]);
         let pids = [gate.pid(), self.authd.pid()].map(|pid| Pid::from_raw(pid.cast_signed()));
-        Front { server: at, pids: pids.to_vec(), _running: Some(gate) }
+        Front { server: at, pids: pids.to_vec(), letters: Letters::default(), _running: Some(gate) }
     }
 }
 

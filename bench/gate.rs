@@ -30,7 +30,7 @@ use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use fronts::{Ceiling, Front, House};
+use fronts::{Ceiling, Front, House, Letters};
 use goals::Goals;
 use load::Figures;
 use smtp::{Entry, Session};
@@ -48,7 +48,7 @@ const MESSAGES_A_SESSION: usize = 20;
 const DISCARD: &str = "LOCAL_RULESETS\nSLocal_check_rcpt\nR$*\t\t\t$#discard $: discard\n";
 
 /// What clients do in one request of the load.
-type Work = fn(&Front, &Entry, &Letters) -> bool;
+type Work = fn(&Front, &Entry) -> bool;
 
 /// A row of the table.
 struct Scene {
@@ -93,37 +93,6 @@ const SCENES: &[Scene] = &[
     },
 ];
 
-/// Messages of a run: which were sent, and which the client heard to be accepted.
-struct Letters {
-    next: AtomicU64,
-    accepted: std::sync::Mutex<Vec<u64>>,
-}
-
-impl Letters {
-    /// Sends one of `bytes` bytes over `session`.
-    fn send(
-        &self,
-        session: &mut Session,
-        bytes: usize,
-        send: fn(&mut Session, &[u8]) -> std::io::Result<()>,
-    ) -> bool {
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let is_accepted = send(session, &ceiling::message(number, bytes)).is_ok();
-        if is_accepted {
-            self.accepted.lock().expect("no panic").push(number);
-        }
-        is_accepted
-    }
-
-    /// Ends the run unless each message that a front took came once, as it was sent.
-    fn check(&self, house: &House) {
-        let accepted = std::mem::take(&mut *self.accepted.lock().expect("no panic"));
-        let wrong = accepted.iter().filter(|number| house.books.arrivals(**number) != 1).count();
-        assert_eq!(wrong, 0, "messages that were accepted and are lost or came twice");
-        assert_eq!(house.books.altered(), 0, "messages that were altered");
-    }
-}
-
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
     if words.first().is_some_and(|first| first == Ceiling::ARGUMENT) {
@@ -133,7 +102,6 @@ fn main() {
     let words: Vec<&String> = words.iter().filter(|word| !word.starts_with('-')).collect();
     let is_wanted = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(*word));
     let house = House::start();
-    let letters = Letters { next: AtomicU64::new(0), accepted: std::sync::Mutex::default() };
     let entry = smtp::trusting();
     let mut goals = Goals::new();
     let mut table = table::new(
@@ -141,8 +109,8 @@ fn main() {
         &["", "ceiling", "gate", "share", "p99 ms", "ceiling p99"],
     );
     for scene in SCENES.iter().filter(|scene| is_wanted(scene.name)) {
-        let runs = alternate(&[&house.ceiling, &house.gate], scene, &entry, &letters);
-        letters.check(&house);
+        let runs = alternate(&[&house.ceiling, &house.gate], scene, &entry);
+        house.check();
         let [top, ours] = [&runs[0], &runs[1]];
         let share = median((0..ROUNDS).map(|n| ours[n].rate / top[n].rate).collect());
         goals.at_least(scene.name, scene.goal, share);
@@ -157,10 +125,10 @@ fn main() {
     }
     println!("{table}");
     if is_wanted("one client") {
-        one_client(&house, &entry, &letters, &mut goals);
+        one_client(&house, &entry, &mut goals);
     }
     if is_wanted("cpu") {
-        processor_time(&house, &entry, &letters, &mut goals);
+        processor_time(&house, &entry, &mut goals);
     }
     if is_wanted("idle") {
         idle(&house, &entry, &mut goals);
@@ -172,36 +140,31 @@ fn main() {
 }
 
 /// Each front in turns, `ROUNDS` times.
-fn alternate(
-    fronts: &[&Front],
-    scene: &Scene,
-    entry: &Entry,
-    letters: &Letters,
-) -> Vec<Vec<Figures>> {
+fn alternate(fronts: &[&Front], scene: &Scene, entry: &Entry) -> Vec<Vec<Figures>> {
     let mut runs: Vec<Vec<Figures>> = fronts.iter().map(|_| Vec::new()).collect();
     for _ in 0..ROUNDS {
         for (front, run) in fronts.iter().zip(&mut runs) {
-            run.push(load::run(scene.clients, ROUND, || || (scene.work)(front, entry, letters)));
+            run.push(load::run(scene.clients, ROUND, || || (scene.work)(front, entry)));
         }
     }
     runs
 }
 
-fn log_in(front: &Front, entry: &Entry, _: &Letters) -> bool {
+fn log_in(front: &Front, entry: &Entry) -> bool {
     Session::open(front.server, entry).is_ok_and(|session| session.quit().is_ok())
 }
 
-fn submit(front: &Front, entry: &Entry, letters: &Letters) -> bool {
-    session_of(1, front, entry, letters)
+fn submit(front: &Front, entry: &Entry) -> bool {
+    session_of(1, front, entry)
 }
 
-fn submit_many(front: &Front, entry: &Entry, letters: &Letters) -> bool {
-    session_of(MESSAGES_A_SESSION, front, entry, letters)
+fn submit_many(front: &Front, entry: &Entry) -> bool {
+    session_of(MESSAGES_A_SESSION, front, entry)
 }
 
-fn session_of(count: usize, front: &Front, entry: &Entry, letters: &Letters) -> bool {
+fn session_of(count: usize, front: &Front, entry: &Entry) -> bool {
     let Ok(mut session) = Session::open(front.server, entry) else { return false };
-    let send = |_| letters.send(&mut session, SMALL, Session::send_step_by_step);
+    let send = |_| front.letters.send(&mut session, SMALL, Session::send_step_by_step);
     (0..count).all(send) && session.quit().is_ok()
 }
 
@@ -210,49 +173,49 @@ thread_local! {
     static KEPT: RefCell<Option<(std::net::SocketAddr, Session)>> = const { RefCell::new(None) };
 }
 
-fn pipelined(front: &Front, entry: &Entry, letters: &Letters) -> bool {
-    over_kept(front, entry, letters, SMALL)
+fn pipelined(front: &Front, entry: &Entry) -> bool {
+    over_kept(front, entry, SMALL)
 }
 
-fn large(front: &Front, entry: &Entry, letters: &Letters) -> bool {
-    over_kept(front, entry, letters, LARGE)
+fn large(front: &Front, entry: &Entry) -> bool {
+    over_kept(front, entry, LARGE)
 }
 
-fn over_kept(front: &Front, entry: &Entry, letters: &Letters, bytes: usize) -> bool {
+fn over_kept(front: &Front, entry: &Entry, bytes: usize) -> bool {
     KEPT.with_borrow_mut(|kept| {
         if kept.as_ref().is_none_or(|(server, _)| *server != front.server) {
             *kept = Session::open(front.server, entry).ok().map(|open| (front.server, open));
         }
         let Some((_, session)) = kept else { return false };
-        letters.send(session, bytes, Session::send)
+        front.letters.send(session, bytes, Session::send)
     })
 }
 
-fn one_client(house: &House, entry: &Entry, letters: &Letters, goals: &mut Goals) {
+fn one_client(house: &House, entry: &Entry, goals: &mut Goals) {
     let login = Scene { name: "", clients: 1, work: log_in, weight: 1.0, goal: 0.0 };
     let message = Scene { work: pipelined, ..login };
     let mut table = table::new("one client, p50 in ms", &["", "ceiling", "gate"]);
     for (what, scene, goal) in [("login", login, 0.60), ("message", message, 0.25)] {
-        let runs = alternate(&[&house.ceiling, &house.gate], &scene, entry, letters);
+        let runs = alternate(&[&house.ceiling, &house.gate], &scene, entry);
         let times = [&runs[0], &runs[1]].map(|run| {
             median(run.iter().map(|figures| figures.p50.as_secs_f64() * 1000.0).collect())
         });
         goals.at_most(&format!("one client, {what} p50 in ms"), goal, times[1]);
         table.add_row([what.to_owned(), format!("{:.2}", times[0]), format!("{:.2}", times[1])]);
     }
-    letters.check(house);
+    house.check();
     println!("{table}");
 }
 
 /// Processor time of all processes of a front for a session with one message.
-fn processor_time(house: &House, entry: &Entry, letters: &Letters, goals: &mut Goals) {
+fn processor_time(house: &House, entry: &Entry, goals: &mut Goals) {
     let micros = |front: &Front| {
         let used = || front.pids.iter().map(|pid| Usage::of(*pid).cpu).sum::<Duration>();
         let (before, count) = (used(), AtomicU64::new(0));
         load::run(16, ROUND, || {
             || {
                 count.fetch_add(1, Ordering::Relaxed);
-                submit(front, entry, letters)
+                submit(front, entry)
             }
         });
         let sessions = count.load(Ordering::Relaxed).max(1) as f64;
@@ -264,7 +227,7 @@ fn processor_time(house: &House, entry: &Entry, letters: &Letters, goals: &mut G
         "\nCPU of a session with one message: ceiling {top:.0} us, gate and authd {ours:.0} us"
     );
     goals.at_most("CPU of a session with one message, in us", 290.0, ours);
-    letters.check(house);
+    house.check();
 }
 
 /// What an idle session with TLS and a login holds.
@@ -295,11 +258,14 @@ fn before_sendmail(house: &House, entry: &Entry, goals: &mut Goals) {
     });
     let bare = Sendmail::start(&Options { extra_mc: DISCARD.to_owned(), ..Options::default() });
     let gate = house.gate_before(bare.address(), "sendmail");
-    let alone = Front { server: own.address(), pids: Vec::new(), _running: None };
+    let alone = Front {
+        server: own.address(),
+        pids: Vec::new(),
+        letters: Letters::default(),
+        _running: None,
+    };
     let scene = Scene { name: "", clients: 32, work: submit, weight: 1.0, goal: 0.0 };
-    // These messages are discarded by sendmail: nobody has books on them.
-    let letters = Letters { next: AtomicU64::new(0), accepted: std::sync::Mutex::default() };
-    let runs = alternate(&[&alone, &gate], &scene, entry, &letters);
+    let runs = alternate(&[&alone, &gate], &scene, entry);
     let times = median((0..ROUNDS).map(|n| runs[1][n].rate / runs[0][n].rate).collect());
     println!(
         "\nsessions with one message before real sendmail, 32 clients: sendmail itself {}/s, \
@@ -328,10 +294,11 @@ fn median(mut values: Vec<f64>) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
-/// Each idle session is a descriptor here, and in each front.
+/// Each idle session is a descriptor here, and in each front: as many as may be had.
 fn raise_open_files() {
     let files = nix::sys::resource::Resource::RLIMIT_NOFILE;
-    nix::sys::resource::setrlimit(files, 24_000, 24_000).expect("24,000 open files");
+    let (_, most) = nix::sys::resource::getrlimit(files).expect("the limit on open files");
+    nix::sys::resource::setrlimit(files, most, most).expect("open files up to the limit");
 }
 
 /// Waits until `is_so`, and gives up with `what`.

@@ -39,6 +39,11 @@ pub(super) fn run(args: &Args, config: &ConfigSource) -> ExitCode {
         Err(error) => return failed("saslgate gate", &error),
     };
     keep_memory_private();
+    // Outlives the runtime: the last lines are written when its tasks have ended.
+    let _log = match log::in_background() {
+        Ok(log) => log,
+        Err(error) => return failed("saslgate gate", &error),
+    };
     let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(error) => return failed("saslgate gate", &error),

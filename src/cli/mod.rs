@@ -19,6 +19,7 @@ mod check_access;
 mod check_host;
 mod check_unit;
 mod compat;
+mod control;
 mod exit;
 mod gate;
 mod man;
@@ -53,6 +54,10 @@ enum Command {
     Try(try_out::Args),
     /// Manage the users of the password store.
     User(user::Args),
+    /// Show the gate's sessions and backends.
+    Status(control::StatusArgs),
+    /// End sessions of the gate.
+    Kick(control::KickArgs),
     /// Check the configuration: every problem at once.
     Check(check::Args),
     /// Show every setting with its default and meaning, or explain one.
@@ -76,6 +81,8 @@ pub fn main() -> ExitCode {
         Command::Gate(args) => gate::run(&args, &config),
         Command::Try(args) => try_out::run(&args, &config),
         Command::User(args) => user::run(&args, &config),
+        Command::Status(args) => control::status(&args, &config),
+        Command::Kick(args) => control::kick(&args, &config),
         Command::Check(args) => check::run(&args, &config),
         Command::Config(args) => show_config::run(&args, &config),
         Command::Man(args) => man::run(&args, vec![Saslgate::command(), pam::command()]),

@@ -79,6 +79,7 @@ pub(super) fn config(fqdn: &str) -> Config {
             relay_domains_file: Some(PathBuf::new()),
         },
         tls: None,
+        metrics: server::metrics::Settings::default(),
         log: ops::log::Settings {
             level: Level::Error,
             target: Target::Stderr,
@@ -224,6 +225,7 @@ fn gate(fqdn: &str) -> gate::Settings {
             data_final: Duration::ZERO,
             session: Duration::ZERO,
         },
+        control: gate::ControlSettings { socket: None, group: None },
         sending: sending(),
         names: NameSettings {
             servers: Vec::new(),

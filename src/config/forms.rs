@@ -12,6 +12,7 @@ use ipnet::IpNet;
 
 use crate::policy::block_list::Zone;
 use crate::policy::pattern::Pattern;
+use crate::server::metrics::Place;
 
 /// How a text must look.
 pub struct TextForm {
@@ -117,6 +118,13 @@ pub(super) const AUTH_SOURCE: TextForm = TextForm {
     expected: "\"saslauthd:\" and the absolute path of a socket, at most 107 bytes",
 };
 
+pub(super) const METRICS: TextForm = TextForm {
+    name: "address or path",
+    expected: "an address such as \"127.0.0.1:9587\", the absolute path of a socket, or \"\"",
+};
+pub(super) const GROUP: TextForm =
+    TextForm { name: "group", expected: "the name of a group, or \"\" for none" };
+
 /// What a parser gives: the value, or what is wrong in a few words.
 pub(super) type Parsed<T> = Result<T, String>;
 
@@ -134,6 +142,15 @@ pub(super) fn path(text: &str) -> Parsed<PathBuf> {
 /// As [`path`]; `None` for the empty text.
 pub(super) fn optional_path(text: &str) -> Parsed<Option<PathBuf>> {
     if text.is_empty() { Ok(None) } else { path(text).map(Some) }
+}
+
+/// An address with its port, or a path; `None` for the empty text.
+pub(super) fn metrics_place(text: &str) -> Parsed<Option<Place>> {
+    match text {
+        "" => Ok(None),
+        path if path.starts_with('/') => socket(path).map(|path| Some(Place::Unix(path))),
+        address => listen(address).map(|address| Some(Place::Tcp(address))),
+    }
 }
 
 /// As [`path`], short enough for `sun_path`.

@@ -78,6 +78,8 @@ pub struct Config {
     pub access: policy::access::Settings,
     /// `[tls]`; `None` until a certificate is named, and then the gate cannot start.
     pub tls: Option<tls::Settings>,
+    /// `[metrics]`
+    pub metrics: server::metrics::Settings,
     /// `[log]`
     pub log: ops::log::Settings,
 }

@@ -5,6 +5,7 @@
 
 mod authd;
 mod gate;
+mod metrics;
 mod policy;
 mod servers;
 mod tls;
@@ -30,6 +31,7 @@ pub(super) fn check(reading: &mut Reading) {
         gate::no_mail_loop,
         gate::clear_text_stays_here,
         gate::verification_needs_tls,
+        metrics::metrics_stay_here,
         gate::accounts_are_whole,
         policy::somebody_may_send,
         policy::hard_is_beyond_soft,

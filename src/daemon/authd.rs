@@ -29,7 +29,9 @@ use crate::backend::shadow::AccountsError;
 use crate::backend::store::StoreError;
 use crate::config::{Config, Problems};
 use crate::listen::ListenError;
+use crate::ops::metrics::authd::AUTHD;
 use crate::ops::systemd::InheritedSockets;
+use crate::server::metrics::{Endpoint, MetricsError};
 use crate::server::saslauthd::{Guests, Server};
 use crate::sys::limits;
 use crate::sys::privileges::{self, DropError};
@@ -53,6 +55,9 @@ pub enum StartError {
          set FileDescriptorName={SOCKET_NAME} in its socket unit"
     )]
     NoneInherited(usize),
+    /// `metrics.authd`.
+    #[error("metrics.authd: {0}")]
+    Metrics(#[from] MetricsError),
     /// The password store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -116,6 +121,7 @@ pub struct Prepared {
     doors: Vec<Door>,
     helper: Option<Helper>,
     respawn: Respawn,
+    metrics: Option<Endpoint>,
 }
 
 /// Binds the sockets, or takes the inherited ones, starts `saslgate-pam` where
@@ -126,6 +132,7 @@ pub struct Prepared {
 /// [`StartError`].
 pub fn prepare(config: &Config, inherited: &mut InheritedSockets) -> Result<Prepared, StartError> {
     let doors = doors::open(config, inherited)?;
+    let metrics = bind_metrics(config)?;
     let account = account(config)?;
     let helper = panel::spawn_helper(config, account.as_ref().map(|account| account.uid.as_raw()))?;
     // The helper keeps the usual limit: modules may use select(2).
@@ -138,7 +145,13 @@ pub fn prepare(config: &Config, inherited: &mut InheritedSockets) -> Result<Prep
         }
         None => Respawn::Possible,
     };
-    Ok(Prepared { doors, helper, respawn })
+    Ok(Prepared { doors, helper, respawn, metrics })
+}
+
+fn bind_metrics(config: &Config) -> Result<Option<Endpoint>, StartError> {
+    let settings = &config.metrics;
+    let place = settings.authd.as_ref();
+    Ok(place.map(|place| Endpoint::bind(place, settings.socket_mode)).transpose()?)
 }
 
 /// Whom to become; `None` is to stay who we are.
@@ -214,7 +227,8 @@ struct State {
 pub fn start(config: &Config, stop: &CancellationToken) -> Result<Running, StartError> {
     let doors = doors::bind(config)?;
     let helper = panel::spawn_helper(config, None)?;
-    serve(config, Prepared { doors, helper, respawn: Respawn::Possible }, stop)
+    let metrics = bind_metrics(config)?;
+    serve(config, Prepared { doors, helper, respawn: Respawn::Possible, metrics }, stop)
 }
 
 /// Opens the backends and serves on what was prepared, as tasks.
@@ -226,7 +240,7 @@ pub fn serve(
     prepared: Prepared,
     stop: &CancellationToken,
 ) -> Result<Running, StartError> {
-    let Prepared { doors, helper, respawn } = prepared;
+    let Prepared { doors, helper, respawn, metrics } = prepared;
     let panel = Panel::open(config, helper)?;
     let authenticator = Authenticator::new(&panel.backends(), &config.auth, draw_key()?)?;
     authenticator.hand_over_by(handover(config)?);
@@ -242,6 +256,15 @@ pub fn serve(
                 // Nothing can be served any more: better to end and be restarted.
                 tracing::error!("a saslauthd socket cannot be watched: {error}");
                 stop.cancel();
+            }
+        });
+    }
+    if let Some(endpoint) = metrics {
+        tracing::info!("metrics at {}", endpoint.place());
+        let serving = endpoint.serve(|to| AUTHD.write(to), stop.clone(), tasks.clone());
+        tasks.spawn(async move {
+            if let Err(error) = serving.await {
+                tracing::error!("the metrics socket cannot be watched: {error}");
             }
         });
     }
@@ -284,6 +307,7 @@ impl Running {
         };
         state.config.authd_user = in_force.authd_user;
         state.config.authd_watch_config = in_force.authd_watch_config;
+        state.config.metrics = in_force.metrics;
         state.config.log = in_force.log;
         state.panel = panel;
         Ok(kept)
@@ -314,6 +338,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ),
         ("authd.user", old.authd_user != new.authd_user),
         ("authd.watch_config", old.authd_watch_config != new.authd_watch_config),
+        ("[metrics]", old.metrics != new.metrics),
         ("[log]", old.log != new.log),
     ];
     changes.into_iter().filter_map(|(name, has_changed)| has_changed.then_some(name)).collect()

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::gate_policy::{self, DeskError};
+use super::gate_windows::Windows;
 use super::signals::Signals;
 use super::{certificates, service};
 use crate::auth::Mechanisms;
@@ -25,16 +26,17 @@ use crate::gate::arrival::{self, Arrival};
 use crate::gate::backends::Backend;
 use crate::gate::driver::{self, Gate, Stop};
 use crate::gate::names::NamesError;
-use crate::gate::probe::{self, HealthBoard};
+use crate::gate::probe;
 use crate::gate::relay::Route;
 use crate::gate::session::Rules;
 use crate::gate::{
-    AuthSource, BackendSettings, BackendTls, IdentityWay, Limits, ListenerSettings, OwnLimits,
-    Settings,
+    AuthSource, BackendSettings, BackendTls, ControlSettings, IdentityWay, Limits,
+    ListenerSettings, OwnLimits, Settings,
 };
 use crate::listen::{Slots, bind_tcp, serve_tcp};
 use crate::ops::log;
 use crate::ops::systemd::InheritedSockets;
+use crate::server::metrics::{self, MetricsError};
 use crate::sys::limits;
 use crate::sys::password_file::{self, PasswordFileError};
 use crate::sys::privileges::{self, DropError};
@@ -86,6 +88,9 @@ pub enum StartError {
     /// `gate.user`.
     #[error("gate.user: {0}")]
     Account(#[from] UserError),
+    /// `metrics.gate`.
+    #[error("metrics.gate: {0}")]
+    Metrics(#[from] MetricsError),
     /// Root would not go.
     #[error(transparent)]
     Privileges(#[from] DropError),
@@ -131,6 +136,8 @@ struct Bound {
     sessions_per_address: usize,
     user: Option<String>,
     watch_config: bool,
+    control: ControlSettings,
+    metrics: metrics::Settings,
     log: log::Settings,
 }
 
@@ -148,6 +155,8 @@ impl Bound {
             sessions_per_address: limits.sessions_per_address,
             user: config.gate_user.clone(),
             watch_config: config.gate_watch_config,
+            control: config.gate.control.clone(),
+            metrics: config.metrics.clone(),
             log: config.log,
         }
     }
@@ -162,6 +171,8 @@ impl Bound {
             ("gate.max_sessions_per_address", per_address),
             ("gate.user", self.user != new.user),
             ("gate.watch_config", self.watch_config != new.watch_config),
+            ("gate.control and gate.control_group", self.control != new.control),
+            ("[metrics]", self.metrics != new.metrics),
             ("[log]", self.log != new.log),
         ];
         changes.into_iter().filter_map(|(name, has_changed)| has_changed.then_some(name)).collect()
@@ -173,6 +184,7 @@ pub struct Prepared {
     /// In the order of the configuration.
     sockets: Vec<std::net::TcpListener>,
     tls: ServerTls,
+    windows: Windows,
 }
 
 /// Binds the listeners, reads certificate and key, and then becomes the
@@ -218,7 +230,7 @@ fn open(
         let address = socket.local_addr().map_or_else(|_| "?".to_owned(), |at| at.to_string());
         return Err(StartError::NoListener { name: name.clone(), address });
     }
-    Ok(Prepared { sockets, tls })
+    Ok(Prepared { sockets, tls, windows: Windows::bind(config)? })
 }
 
 /// The inherited socket of a listener: the one of its name where it asks for one,
@@ -261,7 +273,7 @@ fn serve(
     prepared: Prepared,
     stop: CancellationToken,
 ) -> Result<Running, StartError> {
-    let Prepared { sockets, tls } = prepared;
+    let Prepared { sockets, tls, windows } = prepared;
     let gate = compose(config, tls.clone(), None)?;
     let limits = &config.gate.limits;
     let slots = places(limits);
@@ -288,6 +300,7 @@ fn serve(
         };
         tasks.spawn(serve_tcp(listener, admit, sessions.soon.clone(), tasks.clone(), serve));
     }
+    windows.open(&shared, &sessions.soon, &tasks);
     let bound = Bound::of(config);
     let certificates = Arc::new(Notify::new());
     tasks.spawn(certificates::keep(tls, Arc::clone(&certificates), sessions.soon.clone()));
@@ -411,8 +424,7 @@ fn compose(config: &Config, tls: ServerTls, old: Option<&Gate>) -> Result<Gate, 
         let address = &backend.address;
         let mut known = old.iter().flat_map(|gate| &gate.backends);
         let known = known.find(|old| old.route.settings.address == *address);
-        let health = known.map_or_else(HealthBoard::default, |old| old.health.clone());
-        Ok(Arc::new(Backend::new(Arc::new(route(settings, backend)?), health)))
+        Ok(Arc::new(Backend::new(Arc::new(route(settings, backend)?), known.map(|it| &**it))))
     });
     Ok(Gate {
         rules: rules.collect(),
@@ -420,6 +432,7 @@ fn compose(config: &Config, tls: ServerTls, old: Option<&Gate>) -> Result<Gate, 
         backends: backends.collect::<Result<_, StartError>>()?,
         desk: gate_policy::desk(config, old)?,
         names: gate_policy::names(settings, old)?,
+        roster: old.map_or_else(Arc::default, |old| Arc::clone(&old.roster)),
         settings: settings.clone(),
         tls,
         mechanisms,

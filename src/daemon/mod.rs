@@ -14,5 +14,6 @@ pub mod signals;
 
 mod certificates;
 mod files_watch;
+mod gate_windows;
 pub mod sender_map;
 mod service;

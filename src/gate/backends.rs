@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::pool::Pool;
 use super::probe::HealthBoard;
 use super::relay::Route;
+use crate::ops::metrics::gate::BackendCounts;
 
 /// One mail server.
 pub struct Backend {
@@ -14,13 +15,18 @@ pub struct Backend {
     pub health: HealthBoard,
     /// Connections that wait for the next session.
     pub pool: Pool,
+    /// What happened between sessions and it.
+    pub counts: Arc<BackendCounts>,
 }
 
 impl Backend {
-    /// The mail server at the end of `route`, of which `health` is known so far.
+    /// The mail server at the end of `route`. What is known of it, and was
+    /// counted, is taken over from the same one of before a reload.
     #[must_use]
-    pub fn new(route: Arc<Route>, health: HealthBoard) -> Self {
+    pub fn new(route: Arc<Route>, before: Option<&Self>) -> Self {
         let pool = Pool::new(route.settings.pool.clone());
-        Self { route, health, pool }
+        let health = before.map_or_else(HealthBoard::default, |it| it.health.clone());
+        let counts = before.map_or_else(Arc::default, |it| Arc::clone(&it.counts));
+        Self { route, health, pool, counts }
     }
 }

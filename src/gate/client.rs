@@ -6,15 +6,18 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
-use zeroize::Zeroizing;
+use zeroize::Zeroize;
 
+use super::roster::Traffic;
 use super::settings::Settings;
 use super::stream::Stream;
+use crate::ops::metrics::gate::GATE;
 use crate::tls::{HandshakeError, Negotiated, ServerStream, ServerTls};
 use crate::wire::proxy::Ends;
 use crate::wire::smtp::input::{Front, Input};
@@ -30,6 +33,8 @@ pub(super) struct Client {
     pub(super) local: SocketAddr,
     /// What TLS agreed on, once it is on.
     pub(super) tls: Option<Negotiated>,
+    /// What it has sent and been sent.
+    pub(super) traffic: Arc<Traffic>,
     /// Read and not yet consumed.
     input: Input,
     output: Vec<u8>,
@@ -58,6 +63,8 @@ pub(super) enum NoLine {
 const MAX_HELD_BYTES: usize = 16 * 1024;
 /// For how long.
 const MAX_HOLD: Duration = Duration::from_millis(500);
+/// What a session keeps of a buffer while it waits: enough for most commands.
+const IDLE_BYTES: usize = 512;
 /// Room for one read while commands are exchanged.
 const COMMAND_READ_BYTES: usize = 2048;
 
@@ -69,6 +76,7 @@ impl Client {
             peer: ends.source,
             local: ends.destination,
             tls: None,
+            traffic: Arc::default(),
             input: Input::new(),
             output: Vec::new(),
             held_since: None,
@@ -104,6 +112,7 @@ impl Client {
     /// Queues a reply.
     pub(super) async fn reply(&mut self, reply: &Reply) -> io::Result<()> {
         reply.write(&mut self.output);
+        GATE.replied(reply.code);
         self.held_since.get_or_insert_with(Instant::now);
         if self.output.len() > MAX_HELD_BYTES {
             return self.flush().await;
@@ -126,6 +135,7 @@ impl Client {
         // Whoever drops this half-way leaves half a reply behind.
         self.is_cut = true;
         let written = timeout(self.write_limit, write).await;
+        self.traffic.wrote(self.output.len());
         self.output.clear();
         self.held_since = None;
         self.is_cut = !matches!(written, Ok(Ok(())));
@@ -170,10 +180,15 @@ impl Client {
     async fn wait_for_line(&mut self) -> Result<Line, NoLine> {
         self.flush().await.map_err(|_| NoLine::Gone)?;
         self.slim();
-        let mut arrived = Zeroizing::new([0; COMMAND_READ_BYTES]);
+        let mut arrived = [0; COMMAND_READ_BYTES];
         loop {
-            match self.stream.read(&mut arrived[..]).await {
-                Ok(count) if count > 0 => self.input.extend_from_slice(&arrived[..count]),
+            match self.stream.read(&mut arrived).await {
+                Ok(count) if count > 0 => {
+                    self.traffic.read(count);
+                    self.input.extend_from_slice(&arrived[..count]);
+                    // A read that is given up has put nothing here.
+                    arrived[..count].zeroize();
+                }
                 _ => return Err(NoLine::Gone),
             }
             if self.is_at_tls_record() {
@@ -206,17 +221,20 @@ impl Client {
     /// Reads content into the room that `block` has left.
     pub(super) async fn read_content(&mut self, block: &mut Vec<u8>) -> Result<(), NoLine> {
         match self.stream.read_buf(block).await {
-            Ok(count) if count > 0 => Ok(()),
+            Ok(count) if count > 0 => {
+                self.traffic.read(count);
+                Ok(())
+            }
             _ => Err(NoLine::Gone),
         }
     }
 
     /// Gives large buffers back: a session is idle most of its life.
     pub(super) fn slim(&mut self) {
-        if self.input.is_empty() {
+        if self.input.is_empty() && self.input.capacity() > IDLE_BYTES {
             self.input = Input::new();
         }
-        self.output.shrink_to(COMMAND_READ_BYTES);
+        self.output.shrink_to(IDLE_BYTES);
     }
 
     /// Writes what is queued and closes in order. Reads on for a moment, so that the

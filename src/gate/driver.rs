@@ -27,6 +27,7 @@ use super::desk::{Desk, Facts, Question, Ruling};
 use super::names::{ClientName, Names};
 use super::record::{self, Recorder};
 use super::relay::{Relay, RelayError};
+use super::roster::{Doing, Newcomer, Present, Roster};
 use super::session::{Asked, ContentOutcome, Counsel, Event, Next, Notice, Rules, Session, Turn};
 use super::settings::{ListenerKind, Settings, TlsMode};
 use super::trace::Trace;
@@ -36,6 +37,7 @@ use crate::auth::{
 use crate::base::{Origin, Reason, ReasonCode};
 use crate::listen::Admission;
 use crate::ops::event::gate::Rejection;
+use crate::ops::metrics::gate::Step;
 use crate::policy::access::arrivals::Counted;
 use crate::policy::rate::Place;
 use crate::tls::ServerTls;
@@ -57,6 +59,8 @@ pub struct Gate {
     pub backends: Vec<Arc<Backend>>,
     /// What policy says.
     pub desk: Desk,
+    /// Who is here.
+    pub roster: Arc<Roster>,
     /// Who asks the DNS; `None` where nothing is to be asked.
     pub names: Option<Arc<Names>>,
     /// The session's rules on each listener, in the order of the settings.
@@ -144,8 +148,11 @@ struct Connection {
     /// A connection to the backend that is opened while the client goes on.
     opening: Option<JoinHandle<Result<Relay, RelayError>>>,
     recorder: Recorder,
+    /// Its place on the roster.
+    seat: Present,
     /// When the session must be over.
     deadline: Instant,
+    /// `now` is of this session alone: it may be ended before the service stops.
     stop: Stop,
 }
 
@@ -173,6 +180,16 @@ impl Connection {
     ) -> Option<Self> {
         let (kind, address) = (rules.kind, client.peer.ip().to_canonical());
         let backend = &gate.backend().route.settings.address;
+        let recorder = Recorder::new(client.peer, client.local, backend);
+        let stop = Stop { now: stop.now.child_token(), ..stop };
+        let seat = gate.roster.enter(Newcomer {
+            id: recorder.session_id().to_owned(),
+            client: client.peer,
+            listener: client.local,
+            kind,
+            traffic: Arc::clone(&client.traffic),
+            cut: stop.now.clone(),
+        });
         let name = ClientName::default();
         let arrived = gate.desk.access.arrive(address, std::time::Instant::now());
         let (counted, count) = arrived.unzip();
@@ -195,9 +212,10 @@ impl Connection {
             lost: None,
             owed: VecDeque::new(),
             conversation: None,
+            recorder,
+            seat,
             token: None,
             opening: None,
-            recorder: Recorder::new(client.peer, client.local, backend),
             deadline: Instant::now() + gate.settings.timeouts.session,
             client,
             stop,
@@ -224,6 +242,10 @@ impl Connection {
             let mut turn = self.guard(event);
             self.open_ahead();
             self.recorder.turn(&turn, &self.session);
+            if turn.ended.is_some() {
+                self.seat.accepted(self.recorder.messages());
+            }
+            self.seat.does(self.doing(&turn.next));
             if let Some(reply) = turn.reply.take()
                 && self.answer(reply, is_theirs).await.is_err()
             {
@@ -245,6 +267,18 @@ impl Connection {
             };
         };
         self.end(end).await;
+    }
+
+    /// What an administrator sees of the next thing.
+    fn doing(&self, next: &Next) -> Doing {
+        match next {
+            Next::Read if self.session.is_in_transaction() => Doing::Transaction,
+            Next::Read | Next::CancelExchange | Next::Close => Doing::Waiting,
+            Next::StartTls => Doing::Handshake,
+            Next::Authenticate { .. } | Next::Respond(_) => Doing::Authenticating,
+            Next::OpenRelay | Next::Ask { .. } => Doing::Backend,
+            Next::StreamContent => Doing::Content,
+        }
     }
 
     /// Lets the session decide; but STARTTLS with input behind it is never
@@ -314,7 +348,11 @@ impl Connection {
     /// goes with the work that used it.
     async fn perform_unless_stopped(&mut self, next: Next) -> Option<Event> {
         let now = self.stop.now.clone();
-        now.run_until_cancelled(self.perform(next)).await.unwrap_or(Some(Event::Stopping))
+        match now.run_until_cancelled(self.perform(next)).await {
+            Some(event) => event,
+            None if self.seat.is_kicked() => Some(Event::Kicked),
+            None => Some(Event::Stopping),
+        }
     }
 
     /// Does the next thing; `None` ends the session.
@@ -390,19 +428,22 @@ impl Connection {
 
     /// A handshake, which a stop of the service does not wait for.
     async fn encrypt(self) -> Option<Self> {
-        let Self { client, gate, stop, mut recorder, mut facts, .. } = self;
+        let Self { client, gate, stop, mut recorder, mut facts, seat, .. } = self;
         let limit = gate.settings.timeouts.handshake;
         let handshake = timeout(limit, client.encrypt(&gate.tls));
-        let reason = match stop.soon.run_until_cancelled(handshake).await {
+        let handshake = stop.now.run_until_cancelled(handshake);
+        let reason = match stop.soon.run_until_cancelled(handshake).await.flatten() {
             Some(Ok(Ok(client))) => {
+                seat.encrypted();
                 if let Some(tls) = &client.tls {
                     recorder.encrypted(tls);
                 }
                 facts.tls.clone_from(&client.tls);
-                return Some(Self { client, gate, stop, recorder, facts, ..self });
+                return Some(Self { client, gate, stop, recorder, facts, seat, ..self });
             }
             Some(Ok(Err(error))) => error.to_string(),
             Some(Err(_)) => "the client took too long".to_owned(),
+            None if seat.is_kicked() => "the administrator ended the session".to_owned(),
             None => "the service is stopping".to_owned(),
         };
         recorder.handshake_failed(&reason);
@@ -453,6 +494,9 @@ impl Connection {
                     self.token = user.take_handover();
                 }
                 self.recorder.judged(&mechanism, claimed.as_ref(), &verdict);
+                if let Verdict::Accepted(user) = &verdict {
+                    self.seat.logged_in(user.identity().to_string());
+                }
                 Event::Judged(verdict)
             }
         }
@@ -505,12 +549,16 @@ impl Connection {
             is_discarded: self.session.discards_message(),
             authors: sending.reads_from(account).then_some(&judge as &AuthorJudge),
         };
+        let began = Instant::now();
         let streamed = content::stream(&mut self.client, relay, terms).await;
+        let counts = &self.gate.backend().counts;
+        counts.latency(Step::Content).note(began.elapsed());
         self.client.slim();
         self.relay = streamed.relay;
         self.recorder.content_bytes(streamed.bytes);
         sending.content(account, streamed.bytes, std::time::Instant::now());
         if let Some(error) = &streamed.trouble {
+            counts.failed.one();
             self.recorder.backend_trouble(error);
         }
         Some(Event::ContentEnded(streamed.outcome))

@@ -16,6 +16,8 @@
 //! | [`backends`] | the mail servers behind the gate, each with its route, health and pool |
 //! | [`pool`] | connections to the backend that wait for the next session |
 //! | [`probe`] | what the backend can do, asked at start and at intervals |
+//! | [`roster`], [`control`] | who is here, told and ended over a local socket |
+//! | [`figures`] | metrics |
 //! | `trace` | the `Received:` header |
 //! | `record` | log lines, each outcome once |
 //!
@@ -24,12 +26,15 @@
 pub mod access;
 pub mod arrival;
 pub mod backends;
+pub mod control;
 pub mod desk;
 pub mod driver;
+pub mod figures;
 pub mod names;
 pub mod pool;
 pub mod probe;
 pub mod relay;
+pub mod roster;
 pub mod sending;
 pub mod session;
 
@@ -41,6 +46,7 @@ mod settings;
 mod stream;
 mod trace;
 
+pub use control::ControlSettings;
 pub use settings::{
     AuthSource, BackendSettings, BackendTls, BareNewlines, IdentityWay, Limits, ListenerKind,
     ListenerSettings, OwnLimits, PoolSettings, ServiceAccount, Settings, Timeouts, TlsMode,

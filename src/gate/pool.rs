@@ -40,6 +40,12 @@ impl Pool {
         self.settings.idle > 0 && !self.is_closed.load(Ordering::Relaxed)
     }
 
+    /// How many wait.
+    #[must_use]
+    pub fn idle(&self) -> usize {
+        self.lock().len()
+    }
+
     /// A connection that nobody uses, if there is one.
     pub fn take(&self, _permit: &Permit) -> Option<Relay> {
         let kept = self.lock().pop()?;

@@ -54,6 +54,12 @@ impl HealthBoard {
         Arc::new(self.0.borrow().capabilities.offered(limit_bytes))
     }
 
+    /// Whether the backend answers, as far as is known.
+    #[must_use]
+    pub fn state(&self) -> Availability {
+        self.0.borrow().state.clone()
+    }
+
     /// What the backend announced when it was last seen.
     #[must_use]
     pub fn announced(&self) -> Capabilities {
@@ -95,7 +101,7 @@ impl HealthBoard {
 
 /// Probes until `stop`, and closes kept connections that nobody needs.
 pub async fn run(backend: Arc<Backend>, stop: CancellationToken) {
-    let Backend { route, health: board, pool } = &*backend;
+    let Backend { route, health: board, pool, .. } = &*backend;
     loop {
         match stop.run_until_cancelled(Relay::probe(Arc::clone(route))).await {
             None => return,

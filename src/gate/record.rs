@@ -56,6 +56,16 @@ impl Recorder {
         }
     }
 
+    /// Names the session in its log lines.
+    pub(super) fn session_id(&self) -> &str {
+        &self.session_id
+    }
+
+    /// Messages that the backend took.
+    pub(super) fn messages(&self) -> u32 {
+        self.messages
+    }
+
     /// The DNS says that the client is called so.
     pub(super) fn named(&mut self, name: &str) {
         self.name = Some(name.to_owned());
@@ -251,5 +261,6 @@ fn rejection(notice: Notice) -> event::Rejection {
         Notice::Injection => event::Rejection::DataBehindStarttls,
         Notice::Idle => event::Rejection::Timeout,
         Notice::Unwelcome => event::Rejection::Unwelcome,
+        Notice::Kicked => event::Rejection::Kicked,
     }
 }

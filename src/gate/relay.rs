@@ -126,6 +126,8 @@ pub struct Relay {
     tls: Option<Negotiated>,
     /// MAIL was sent and no message completed since: RSET comes first.
     is_dirty: bool,
+    /// [`clean`](Self::clean) has just looked whether it speaks unasked.
+    is_heard: bool,
     used: Instant,
     opened: Instant,
     /// Messages it has carried.
@@ -193,6 +195,7 @@ impl Relay {
             capabilities: Capabilities::default(),
             tls: None,
             is_dirty: false,
+            is_heard: false,
             used: Instant::now(),
             opened: Instant::now(),
             messages: 0,
@@ -275,6 +278,7 @@ impl Relay {
             return Err(RelayError::Lost { what: "the next command" });
         }
         if !self.is_dirty && self.input.is_empty() && self.used.elapsed() < FRESH {
+            self.is_heard = true;
             return Ok(());
         }
         // RSET waits for nothing but the backend itself, unlike MAIL and RCPT.
@@ -328,7 +332,7 @@ impl Relay {
 
     async fn send_and_read(&mut self) -> Result<Reply, RelayError> {
         if !self.output.is_empty() {
-            if self.awaited == 0 {
+            if self.awaited == 0 && !std::mem::take(&mut self.is_heard) {
                 self.hear_first("answer").await?;
             }
             self.awaited += memchr::memchr_iter(b'\n', &self.output).count();

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::control::ControlSettings;
 use super::names::NameSettings;
 use super::sending::SendingSettings;
 
@@ -24,6 +25,8 @@ pub struct Settings {
     pub mechanisms: Vec<String>,
     /// What to do with CR, LF and NUL that stand alone in message content.
     pub bare_newlines: BareNewlines,
+    /// Who may ask who is here.
+    pub control: ControlSettings,
     /// Bounds on what a client may do.
     pub limits: Limits,
     /// How long is waited for what.
@@ -112,6 +115,16 @@ pub enum ListenerKind {
 }
 
 impl ListenerKind {
+    /// The word in configuration and answers.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Submission => "submission",
+            Self::Submissions => "submissions",
+            Self::Mta => "mta",
+        }
+    }
+
     /// How TLS starts.
     #[must_use]
     pub fn tls(self) -> TlsMode {

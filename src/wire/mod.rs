@@ -5,6 +5,7 @@
 //! business of `server`, `gate` and `backend`, which call this.
 //! Layer 1: names `base` only.
 
+pub mod control;
 pub mod imap;
 pub mod kerberos;
 pub mod ldap;

@@ -15,6 +15,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
+use crate::ops::metrics::authd::AUTHD;
+use crate::ops::metrics::values::Held;
+
 /// How many times as much as is left one service may hold.
 const WEIGHT: usize = 3;
 
@@ -52,6 +55,8 @@ pub(super) struct Seat {
     shares: Arc<Shares>,
     service: usize,
     is_counted: bool,
+    /// Counted for the metrics.
+    _busy: Held,
 }
 
 /// What became of the wish for a worker.
@@ -69,6 +74,8 @@ pub(super) struct Queued {
     shares: Arc<Shares>,
     service: usize,
     call: oneshot::Receiver<Seat>,
+    /// Counted for the metrics.
+    _waiting: Held,
 }
 
 impl Shares {
@@ -112,7 +119,8 @@ impl Shares {
             queue.queue.retain(|waiter| !waiter.call.is_closed());
         }
         queue.queue.push_back(Waiter { number, call });
-        Admission::Queued(Queued { shares: Arc::clone(self), service, call: answer })
+        let _waiting = AUTHD.pam_waiting.hold();
+        Admission::Queued(Queued { shares: Arc::clone(self), service, call: answer, _waiting })
     }
 
     fn may_start(&self, state: &State, service: usize) -> bool {
@@ -120,7 +128,7 @@ impl Shares {
     }
 
     fn seat(self: &Arc<Self>, service: usize) -> Seat {
-        Seat { shares: Arc::clone(self), service, is_counted: true }
+        Seat { shares: Arc::clone(self), service, is_counted: true, _busy: AUTHD.pam_busy.hold() }
     }
 
     /// Takes back a worker, and hands on what is free.

@@ -127,6 +127,7 @@ impl Plan<'_> {
              hostname = {hostname}\n\
              auth = {auth}\n\
              \n\
+             control = \"\"\n\
              [[gate.listener]]\n\
              address = {starttls}\n\
              kind = \"submission\"\n\

@@ -9,6 +9,7 @@ use super::{gate_listener, identity, limits};
 use crate::config::Config;
 use crate::config::forms::{
     self, account, address, auth_source, backend_name, banner, host_name, listen, optional_path,
+    optional_socket,
 };
 use crate::gate::{
     AuthSource, BackendSettings, BackendTls, BareNewlines, IdentityWay, ListenerKind,
@@ -56,6 +57,29 @@ pub(super) const SECTION: Section = Section {
             text: "Read this file again when it has changed, as after SIGHUP. A file with a \
                    mistake changes nothing, and the log says where it is. Certificates are read \
                    again in any case.",
+        },
+        Key {
+            name: "control",
+            kind: Kind::Text {
+                form: forms::OPTIONAL_SOCKET,
+                set: |config, text| {
+                    optional_socket(text).map(|path| config.gate.control.socket = path)
+                },
+            },
+            default: Some("\"/run/saslgate-gate/control\""),
+            text: "The socket where `saslgate status` asks who is here, and `saslgate kick` ends \
+                   sessions. Root and the gate's own account may. Empty is none; so is the \
+                   default where its directory, which systemd makes, does not exist.",
+        },
+        Key {
+            name: "control_group",
+            kind: Kind::Text {
+                form: forms::GROUP,
+                set: |config, text| account(text).map(|name| config.gate.control.group = name),
+            },
+            default: Some("\"\""),
+            text: "A group whose members may, too. The gate must be root or one of them when it \
+                   starts.",
         },
         Key {
             name: "auth",

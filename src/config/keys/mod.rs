@@ -18,6 +18,7 @@ mod ldap_service;
 mod limits;
 mod listener;
 mod log;
+mod metrics;
 mod pam;
 mod policy;
 mod policy_access;
@@ -107,6 +108,7 @@ pub static SECTIONS: &[Section] = &[
     tls::SECTION,
     tls::CERTIFICATE,
     log::SECTION,
+    metrics::SECTION,
 ];
 
 impl Section {

@@ -3,12 +3,15 @@
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::{Connection, Owed};
 use crate::auth::Authenticated;
 use crate::gate::introduction::{Introduction, may_share};
 use crate::gate::names::ClientName;
 use crate::gate::relay::{Relay, RelayError};
 use crate::gate::session::{Asked, Event};
+use crate::ops::metrics::gate::Step;
 use crate::wire::proxy::Ends;
 use crate::wire::smtp::reply::Reply;
 
@@ -31,6 +34,7 @@ impl Connection {
             return Event::RelayFailed(Reply::new(530, "5.7.0", "Authentication required"));
         };
         let backend = Arc::clone(self.gate.backend());
+        self.seat.uses(&backend.route);
         let (route, health) = (Arc::clone(&backend.route), &backend.health);
         let opened = match self.opening.take() {
             Some(opening) => self.client.meanwhile(opening).await.unwrap_or_else(|_| {
@@ -40,15 +44,20 @@ impl Connection {
                 let client = self.introduction();
                 while may_share && let Some(mut relay) = backend.pool.take(&permit) {
                     if self.client.meanwhile(relay.clean()).await.is_ok() {
+                        backend.counts.reused.one();
                         return self.relay_ready(relay);
                     }
                 }
+                let began = Instant::now();
                 let opening = Relay::open(Arc::clone(&route), permit, client);
-                self.client.meanwhile(opening).await
+                let opened = self.client.meanwhile(opening).await;
+                backend.counts.latency(Step::Connect).note(began.elapsed());
+                opened
             }
         };
         match opened {
             Ok(relay) => {
+                backend.counts.opened.one();
                 let capabilities = relay.capabilities().clone();
                 health.is_up(&route.settings.address, &capabilities);
                 if let Some(tls) = relay.tls() {
@@ -103,8 +112,12 @@ impl Connection {
         let Some(mut relay) = self.relay.take() else {
             return self.relay_failed(&RelayError::Lost { what: "a command" });
         };
+        let began = Instant::now();
         match self.client.meanwhile(relay.answer(limit)).await {
             Ok(reply) if is_fitting(command, &reply) => {
+                if let Some(step) = step_of(command) {
+                    self.gate.backend().counts.latency(step).note(began.elapsed());
+                }
                 self.relay = Some(relay);
                 Event::Replied(reply)
             }
@@ -118,6 +131,7 @@ impl Connection {
 
     pub(super) fn relay_failed(&mut self, error: &RelayError) -> Event {
         self.relay = None;
+        self.gate.backend().counts.failed.one();
         self.recorder.backend_trouble(error);
         let reply = error.reply();
         let owes_more = self.owed.iter().any(|owed| matches!(owed, Owed::Theirs(_)));
@@ -163,6 +177,16 @@ impl Connection {
             (Some(relay), None) => relay.queue(line),
             (None, _) => {}
         }
+    }
+}
+
+/// The step of a backend's latency that `command` is.
+fn step_of(command: Asked) -> Option<Step> {
+    match command {
+        Asked::Mail => Some(Step::Mail),
+        Asked::Rcpt => Some(Step::Rcpt),
+        Asked::Data => Some(Step::Data),
+        Asked::Nothing => None,
     }
 }
 

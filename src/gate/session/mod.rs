@@ -87,6 +87,8 @@ pub enum Event {
     ContentEnded(ContentOutcome),
     /// The client said nothing for too long.
     TimedOut,
+    /// An administrator ends the session. What was being done is not completed.
+    Kicked,
     /// The service is stopping. What was being done is not completed.
     Stopping,
 }
@@ -181,6 +183,8 @@ pub enum Notice {
     Injection,
     /// Policy does not let this client in.
     Unwelcome,
+    /// An administrator ended it.
+    Kicked,
 }
 
 /// One client's session.
@@ -300,7 +304,10 @@ impl Session {
                 Reply::new(421, "4.4.2", "timeout waiting for a command, closing connection"),
                 Some(Notice::Idle),
             ),
-            Event::Stopping => self.on_stopping(),
+            Event::Kicked => {
+                self.on_cut_off("session ended by the administrator", Some(Notice::Kicked))
+            }
+            Event::Stopping => self.on_cut_off("service is stopping, try again later", None),
         }
     }
 
@@ -402,11 +409,11 @@ impl Session {
         }
     }
 
-    fn on_stopping(&mut self) -> Turn {
-        let reply = Reply::new(421, "4.3.2", "service is stopping, try again later");
+    fn on_cut_off(&mut self, why: &'static str, notice: Option<Notice>) -> Turn {
+        let reply = Reply::new(421, "4.3.2", why);
         let ended =
             self.take_transaction().map(|open| open.end(Some(reply.clone()), Outcome::TempFail));
-        self.close(reply, None).with_ended(ended)
+        self.close(reply, notice).with_ended(ended)
     }
 
     fn close(&mut self, reply: Reply, notice: Option<Notice>) -> Turn {

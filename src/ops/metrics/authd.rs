@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::values::{Histogram, Table};
+use super::values::{Gauge, Histogram, Table};
 use super::{Exposition, OTHER, place};
 use crate::base::ReasonCode;
 
@@ -15,6 +15,10 @@ pub struct Authd {
     requests: [Table<{ OUTCOMES.len() }>; BACKENDS.len()],
     reasons: Table<{ REASONS.len() }>,
     latency: [Histogram; OUTCOMES.len()],
+    /// PAM workers that have a request.
+    pub pam_busy: Gauge,
+    /// Requests that wait for a PAM worker.
+    pub pam_waiting: Gauge,
 }
 
 /// What became of a request.
@@ -74,6 +78,8 @@ impl Authd {
             requests: [const { Table::new() }; BACKENDS.len()],
             reasons: Table::new(),
             latency: [const { Histogram::new() }; OUTCOMES.len()],
+            pam_busy: Gauge::new(),
+            pam_waiting: Gauge::new(),
         }
     }
 
@@ -106,6 +112,9 @@ impl Authd {
         for (outcome, histogram) in OUTCOMES.iter().zip(&self.latency) {
             to.times(&[("outcome", outcome)], histogram);
         }
+        to.gauge("saslgate_authd_pam_requests", "Requests at PAM workers, and waiting for one.");
+        to.level(&[("state", "busy")], self.pam_busy.get());
+        to.level(&[("state", "waiting")], self.pam_waiting.get());
     }
 }
 

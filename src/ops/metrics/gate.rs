@@ -33,7 +33,7 @@ pub struct Gate {
 }
 
 /// The reasons of `ops::event::gate::Rejection`.
-const REJECTIONS: [&str; 12] = [
+const REJECTIONS: [&str; 13] = [
     "too-many-sessions",
     "too-many-sessions-from-address",
     "too-many-commands",
@@ -44,6 +44,7 @@ const REJECTIONS: [&str; 12] = [
     "bdat-not-offered",
     "timeout",
     "unwelcome",
+    "kicked",
     "bad-proxy-header",
     OTHER,
 ];

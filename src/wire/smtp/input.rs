@@ -52,6 +52,12 @@ pub struct Input {
 }
 
 impl Input {
+    /// Bytes of memory that it holds.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// An empty buffer without an allocation.
     #[must_use]
     pub fn new() -> Self {

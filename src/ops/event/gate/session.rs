@@ -158,6 +158,8 @@ pub enum Rejection {
     Timeout,
     /// Policy does not let this client in.
     Unwelcome,
+    /// An administrator ended it (`saslgate kick`).
+    Kicked,
     /// A proxy connected, and sent no header that could be read.
     BadProxyHeader,
 }
@@ -175,6 +177,7 @@ impl Rejection {
             Self::BdatNotOffered => "bdat-not-offered",
             Self::Timeout => "timeout",
             Self::Unwelcome => "unwelcome",
+            Self::Kicked => "kicked",
             Self::BadProxyHeader => "bad-proxy-header",
         }
     }

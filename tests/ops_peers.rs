@@ -1,5 +1,6 @@
-//! What the gate logs of a guesser, through the real `fail2ban-regex`: with the
-//! filter that fail2ban has for sendmail, and with ours.
+//! What the programs of others make of what we tell operators: the log of a guesser
+//! through the real `fail2ban-regex`, with the filter that fail2ban has for sendmail
+//! and with ours; metrics through the parser of Prometheus's own Python client.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod support;
@@ -9,6 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use support::gate::{Ready, Service};
 use support::gate_world::{Options, World};
 use support::process::run;
 use support::scripted_backend::Backend;
@@ -95,4 +97,53 @@ fn outages_and_successes_are_nobodys_guess() {
     );
     assert_eq!(banned(THEIRS, folder.path()), ["2001:db8::7"]);
     assert_eq!(banned(OURS, folder.path()), ["2001:db8::7", "192.0.2.8"]);
+}
+
+/// Reads OpenMetrics text strictly, and prints each sample's name.
+const PARSER: &str = "
+import sys
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+for family in text_string_to_metric_families(sys.stdin.read()):
+    for sample in family.samples:
+        print(sample.name)
+";
+
+/// The samples that Prometheus's parser finds behind this socket.
+fn samples(socket: &Path) -> Vec<String> {
+    let mut curl = Command::new("curl");
+    curl.args(["--silent", "--show-error", "--fail", "--unix-socket"]).arg(socket);
+    let text = run(curl.arg("http://localhost/metrics"), b"").expect_success().stdout;
+    // The system's: that is the one the package is for.
+    let mut parser = Command::new("/usr/bin/python3");
+    let read = run(parser.args(["-c", PARSER]), text.as_bytes()).expect_success();
+    read.stdout.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn the_metrics_of_both_services_are_what_prometheus_reads() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path().display();
+    let metrics = format!("[metrics]\ngate = \"{at}/gate\"\nauthd = \"{at}/authd\"\n");
+    let options = Options { sections: metrics.clone(), ..Options::default() };
+    let world = World::start(Backend::polite().address, &options);
+    world.log_in().submit(b"Subject: x\r\n\r\nhello\r\n");
+    let found = samples(&folder.path().join("gate"));
+    for name in ["saslgate_gate_messages_total", "saslgate_backend_latency_seconds_bucket"] {
+        assert!(found.iter().any(|it| it == name), "{found:?}");
+    }
+
+    let config = folder.path().join("saslgate.toml");
+    let authd = format!(
+        "[authd]\nsocket = \"{at}/mux\"\nbackends = [\"store\"]\n[store]\npath = \"{at}/users.db\"\n"
+    );
+    fs::write(&config, authd + &metrics).unwrap();
+    let ready = Ready::Socket(folder.path().join("mux"));
+    let _service = Service::start("authd", &config, &[ready]);
+    let mut ask = Command::new("testsaslauthd");
+    ask.args(["-u", "nobody", "-p", "x", "-f"]).arg(folder.path().join("mux"));
+    assert_ne!(run(&mut ask, b"").code, Some(0), "there is no such user");
+    let found = samples(&folder.path().join("authd"));
+    for name in ["saslgate_authd_requests_total", "saslgate_authd_request_seconds_sum"] {
+        assert!(found.iter().any(|it| it == name), "{found:?}");
+    }
 }
