@@ -5,7 +5,7 @@ dnl
 dnl In sendmail.mc, behind FEATURE(access_db) and without FEATURE(delay_checks):
 dnl
 dnl   DAEMON_OPTIONS(`Port=10587, Addr=127.0.0.1, Name=GATE, M=E, Listen=256')
-dnl   include(`/usr/share/saslgate/sendmail/gate.m4')
+dnl   include(`/usr/local/share/saslgate/sendmail/gate.m4')
 dnl
 dnl The gate says "MAIL FROM:<...> AUTH=[192.0.2.7]alice@example.org". From that
 dnl come the macros auth_authen, auth_type (GATE), auth_ssf, auth_author,
