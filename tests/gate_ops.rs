@@ -1,5 +1,5 @@
 //! Looking into a gate at work: metrics through curl, `saslgate status`,
-//! `saslgate kick`, logs in JSON.
+//! `saslgate kick`, logs in JSON, transcripts.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod support;
@@ -11,13 +11,14 @@ use std::path::Path;
 use std::process::Command;
 use std::{fs, net::TcpListener};
 
+use nix::sys::signal::Signal;
 use serde_json::Value;
-use support::fake_authd::PASSWORD;
+use support::fake_authd::{LOGIN, PASSWORD};
 use support::gate::SASLGATE;
 use support::gate_world::{Options, World};
 use support::process::{Finished, PATIENCE, run, wait_until};
 use support::scripted_backend::Backend;
-use support::smtp_client::base64;
+use support::smtp_client::{SmtpClient, base64};
 
 /// A directory for what the options name, and the options.
 fn with_windows(lines: &str) -> (tempfile::TempDir, Options) {
@@ -247,7 +248,7 @@ fn a_log_in_json_has_an_object_a_line_and_no_password() {
     });
     let place = listening.unwrap().split(", ").nth(1).unwrap().parse().unwrap();
     let ca = dir.path().join("cert.pem");
-    let mut client = support::smtp_client::SmtpClient::connect_implicit(place, &ca);
+    let mut client = SmtpClient::connect_implicit(place, &ca);
     client.log_in();
     client.submit(b"Subject: x\r\n\r\nhello\r\n");
     drop(client);
@@ -267,4 +268,103 @@ fn a_log_in_json_has_an_object_a_line_and_no_password() {
     }
     assert!(session.is_some(), "{said}");
     assert!(!said.contains(PASSWORD) && !said.contains(&support::smtp_client::plain_response()));
+}
+
+/// Alice logs in by LOGIN, which shows most, and sends a message.
+fn busy_session(world: &World) {
+    let mut client = world.connect();
+    assert_eq!(client.reply().code, 220);
+    client.expect("EHLO client.test", 250);
+    client.expect("AUTH LOGIN", 334);
+    client.expect(&base64(LOGIN.as_bytes()), 334);
+    client.expect(&base64(PASSWORD.as_bytes()), 235);
+    client.submit(b"Subject: topsecret\r\n\r\nhello\r\n");
+    // A client that lost its way.
+    client.expect(PASSWORD, 500);
+    client.expect("QUIT", 221);
+    client.expect_closed();
+}
+
+#[test]
+fn a_transcript_has_the_dialogue_and_no_secret() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("transcript");
+    let at = path.display();
+    let lines = format!("transcript = \"{at}\"\ntranscript_networks = [\"127.0.0.0/8\"]");
+    let mut world = World::start(Backend::polite().address, &Options::gate(&lines));
+    busy_session(&world);
+    world.wait_for_sessions(1);
+    assert_eq!(world.service.stop(), Some(0), "an end writes what is left");
+    let text = fs::read_to_string(&path).unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    let id = text.split(' ').next().unwrap();
+    assert!(world.service.log().contains(&format!("{id}: AUTH=server, ")), "{text}");
+    for wanted in [
+        "=== CONNECT from [127.0.0.1]:",
+        "=== TLS TLSv1.3 TLS_",
+        ">>> 220 gate.test ESMTP",
+        "<<< EHLO client.test",
+        ">>> 250-gate.test greets client.test",
+        "<<< AUTH LOGIN\n",
+        ">>> 334 [12 bytes]\n",
+        &format!("<<< [{} bytes]\n", base64(PASSWORD.as_bytes()).len()),
+        ">>> 235 ",
+        "<<< MAIL FROM:<",
+        "=== CONTENT 29 bytes\n",
+        &format!("<<< [{} bytes]\n", PASSWORD.len()),
+        "<<< QUIT\n",
+        "=== CLOSE\n",
+    ] {
+        assert!(text.contains(&format!("{id} {wanted}")), "no {wanted:?} in\n{text}");
+    }
+    for secret in [PASSWORD, &base64(PASSWORD.as_bytes()), &base64(LOGIN.as_bytes()), "topsecret"] {
+        assert!(!text.contains(secret), "{secret} in\n{text}");
+    }
+    assert!(text.lines().all(|line| line.starts_with(id)), "one session, whole lines\n{text}");
+}
+
+#[test]
+fn a_listener_has_a_transcript_of_its_own_and_a_reload_keeps_both_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let (general, own) = (dir.path().join("general"), dir.path().join("own"));
+    let gate =
+        format!("transcript = \"{}\"\ntranscript_networks = [\"192.0.2.0/24\"]", general.display());
+    let sections = format!(
+        "[[gate.listener]]\naddress = \"127.0.0.1:0\"\nkind = \"submissions\"\ntranscript = \"{}\"\n",
+        own.display()
+    );
+    let options = Options { gate, sections, ..Options::default() };
+    let mut world = World::start(Backend::polite().address, &options);
+    busy_session(&world);
+    let ca = world.ca();
+    let greet = |world: &World| {
+        let mut client = SmtpClient::connect_implicit(world.more[0], &ca);
+        assert_eq!(client.reply().code, 220);
+        client.expect("QUIT", 221);
+        client.expect_closed();
+    };
+    greet(&world);
+    world.service.signal(Signal::SIGHUP);
+    world.service.wait_for_log("INFO reloaded");
+    greet(&world);
+    world.wait_for_sessions(3);
+    world.service.stop();
+    assert_eq!(fs::read_to_string(&general).unwrap(), "", "nobody came from that network");
+    let text = fs::read_to_string(&own).unwrap();
+    assert_eq!(text.matches(" === CONNECT from ").count(), 2, "{text}");
+    assert_eq!(text.matches(" === CLOSE\n").count(), 2, "{text}");
+}
+
+#[test]
+fn a_transcript_that_cannot_be_written_is_said_at_the_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path().display();
+    let options = Options::gate(&format!("transcript = \"{at}/none/here\""));
+    let backend = Backend::polite();
+    let (folder, _authd) = support::gate_world::lay_out(backend.address, &options);
+    let config = folder.path().join("saslgate.toml");
+    let said = run(Command::new(SASLGATE).arg("gate").arg("--config").arg(config), b"");
+    assert_eq!(said.code, Some(1));
+    let wanted = format!("cannot write the transcript {at}/none/here: No such file");
+    assert!(said.stderr.contains(&wanted), "{}", said.stderr);
 }

@@ -225,6 +225,7 @@ fn gate(fqdn: &str) -> gate::Settings {
             data_final: Duration::ZERO,
             session: Duration::ZERO,
         },
+        transcript: gate::TranscriptSettings { file: None, networks: Vec::new(), limit_bytes: 0 },
         control: gate::ControlSettings { socket: None, group: None },
         sending: sending(),
         names: NameSettings {

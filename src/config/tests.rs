@@ -151,6 +151,13 @@ const OTHER_VALUES: &[(&str, &str)] = &[
     ("ldap.retry_after", "[ldap]\nretry_after = \"7s\""),
     ("gate.hostname", "[gate]\nhostname = \"other.test\""),
     ("gate.watch_config", "[gate]\nwatch_config = false"),
+    ("gate.transcript", "[gate]\ntranscript = \"/x/transcript\""),
+    ("gate.transcript_networks", "[gate]\ntranscript_networks = [\"192.0.2.0/24\"]"),
+    ("gate.transcript_size", "[gate]\ntranscript_size = \"1MiB\""),
+    (
+        "gate.listener.transcript",
+        "[[gate.listener]]\naddress = \"[::1]:25\"\nkind = \"mta\"\ntranscript = \"/x/y\"",
+    ),
     ("gate.control", "[gate]\ncontrol = \"/x/control\""),
     ("gate.control_group", "[gate]\ncontrol_group = \"x\""),
     ("gate.user", "[gate]\nuser = \"saslgate-gate\""),

@@ -29,6 +29,7 @@ use crate::gate::names::NamesError;
 use crate::gate::probe;
 use crate::gate::relay::Route;
 use crate::gate::session::Rules;
+use crate::gate::transcript::{TranscriptError, Transcripts};
 use crate::gate::{
     AuthSource, BackendSettings, BackendTls, ControlSettings, IdentityWay, Limits,
     ListenerSettings, OwnLimits, Settings,
@@ -88,6 +89,9 @@ pub enum StartError {
     /// `gate.user`.
     #[error("gate.user: {0}")]
     Account(#[from] UserError),
+    /// `gate.transcript`, or that of a listener.
+    #[error(transparent)]
+    Transcript(#[from] TranscriptError),
     /// `metrics.gate`.
     #[error("metrics.gate: {0}")]
     Metrics(#[from] MetricsError),
@@ -432,11 +436,17 @@ fn compose(config: &Config, tls: ServerTls, old: Option<&Gate>) -> Result<Gate, 
         backends: backends.collect::<Result<_, StartError>>()?,
         desk: gate_policy::desk(config, old)?,
         names: gate_policy::names(settings, old)?,
+        transcripts: transcripts(settings, old)?,
         roster: old.map_or_else(Arc::default, |old| Arc::clone(&old.roster)),
         settings: settings.clone(),
         tls,
         mechanisms,
     })
+}
+
+fn transcripts(settings: &Settings, old: Option<&Gate>) -> Result<Transcripts, TranscriptError> {
+    let listeners = settings.listeners.iter().map(|it| it.transcript.as_ref());
+    Transcripts::open(&settings.transcript, listeners, old.map(|old| &old.transcripts))
 }
 
 fn rules(settings: &Settings, listener: &ListenerSettings, served: &[String]) -> Rules {

@@ -31,6 +31,7 @@ use super::roster::{Doing, Newcomer, Present, Roster};
 use super::session::{Asked, ContentOutcome, Counsel, Event, Next, Notice, Rules, Session, Turn};
 use super::settings::{ListenerKind, Settings, TlsMode};
 use super::trace::Trace;
+use super::transcript::{Transcript, Transcripts};
 use crate::auth::{
     Conversation, ExchangeContext, HandoverToken, Mechanisms, Response, StepResult, Verdict,
 };
@@ -59,6 +60,8 @@ pub struct Gate {
     pub backends: Vec<Arc<Backend>>,
     /// What policy says.
     pub desk: Desk,
+    /// Where sessions are written down.
+    pub transcripts: Transcripts,
     /// Who is here.
     pub roster: Arc<Roster>,
     /// Who asks the DNS; `None` where nothing is to be asked.
@@ -94,7 +97,8 @@ pub struct Stop {
 
 /// Serves one connection to its end. A connection over a limit hears 421.
 pub async fn serve(gate: Arc<Gate>, arrival: Arrival, stop: Stop) {
-    let Some(rules) = gate.rules.get(arrival.listener).map(Arc::clone) else { return };
+    let listener = arrival.listener;
+    let Some(rules) = gate.rules.get(listener).map(Arc::clone) else { return };
     let caller = stop.soon.run_until_cancelled(arrival.identify(&gate)).await.flatten();
     let Some(Caller { stream, ends, admission }) = caller else { return };
     let client = Client::new(stream, ends, &gate.settings);
@@ -108,7 +112,8 @@ pub async fn serve(gate: Arc<Gate>, arrival: Arrival, stop: Stop) {
             return turn_away(client, mode, Rejection::TooManySessionsFromAddress).await;
         }
     };
-    let Some(connection) = Connection::accept(gate, client, rules, stop).await else { return };
+    let door = Door { listener, rules };
+    let Some(connection) = Connection::accept(gate, client, door, stop).await else { return };
     connection.run().await;
 }
 
@@ -150,10 +155,18 @@ struct Connection {
     recorder: Recorder,
     /// Its place on the roster.
     seat: Present,
+    /// Where it is written down, if it is.
+    transcript: Option<Transcript>,
     /// When the session must be over.
     deadline: Instant,
     /// `now` is of this session alone: it may be ended before the service stops.
     stop: Stop,
+}
+
+/// The listener that a client came through.
+struct Door {
+    listener: usize,
+    rules: Arc<Rules>,
 }
 
 /// A reply that the client waits for, behind others.
@@ -172,12 +185,8 @@ enum End {
 }
 
 impl Connection {
-    async fn accept(
-        gate: Arc<Gate>,
-        client: Client,
-        rules: Arc<Rules>,
-        stop: Stop,
-    ) -> Option<Self> {
+    async fn accept(gate: Arc<Gate>, client: Client, door: Door, stop: Stop) -> Option<Self> {
+        let Door { listener, rules } = door;
         let (kind, address) = (rules.kind, client.peer.ip().to_canonical());
         let backend = &gate.backend().route.settings.address;
         let recorder = Recorder::new(client.peer, client.local, backend);
@@ -193,6 +202,8 @@ impl Connection {
         let name = ClientName::default();
         let arrived = gate.desk.access.arrive(address, std::time::Instant::now());
         let (counted, count) = arrived.unzip();
+        let id = recorder.session_id();
+        let transcript = gate.transcripts.begin(id, client.peer, client.local, listener);
         let connection = Self {
             session: Session::new(rules),
             facts: Facts {
@@ -214,6 +225,7 @@ impl Connection {
             conversation: None,
             recorder,
             seat,
+            transcript,
             token: None,
             opening: None,
             deadline: Instant::now() + gate.settings.timeouts.session,
@@ -237,6 +249,9 @@ impl Connection {
                 && starts_with_rcpt(line)
             {
                 self.await_listings().await;
+            }
+            if let (Some(transcript), Event::Line(line)) = (&self.transcript, &event) {
+                transcript.heard(line, self.session.awaits_response());
             }
             let is_theirs = matches!(event, Event::Replied(_) | Event::RelayFailed(_));
             let mut turn = self.guard(event);
@@ -337,11 +352,19 @@ impl Connection {
             return Ok(());
         }
         self.client.reply(&reply).await?;
+        self.write_down(&reply);
         while let Some(Owed::Ours(reply)) = self.owed.front() {
             self.client.reply(reply).await?;
+            self.write_down(reply);
             self.owed.pop_front();
         }
         Ok(())
+    }
+
+    fn write_down(&self, reply: &Reply) {
+        if let Some(transcript) = &self.transcript {
+            transcript.said(reply);
+        }
     }
 
     /// What is cut off here leaves no message at the backend: a relay in use
@@ -428,7 +451,7 @@ impl Connection {
 
     /// A handshake, which a stop of the service does not wait for.
     async fn encrypt(self) -> Option<Self> {
-        let Self { client, gate, stop, mut recorder, mut facts, seat, .. } = self;
+        let Self { client, gate, stop, mut recorder, mut facts, seat, transcript, .. } = self;
         let limit = gate.settings.timeouts.handshake;
         let handshake = timeout(limit, client.encrypt(&gate.tls));
         let handshake = stop.now.run_until_cancelled(handshake);
@@ -437,9 +460,21 @@ impl Connection {
                 seat.encrypted();
                 if let Some(tls) = &client.tls {
                     recorder.encrypted(tls);
+                    if let Some(transcript) = &transcript {
+                        transcript.encrypted(tls);
+                    }
                 }
                 facts.tls.clone_from(&client.tls);
-                return Some(Self { client, gate, stop, recorder, facts, seat, ..self });
+                return Some(Self {
+                    client,
+                    gate,
+                    stop,
+                    recorder,
+                    facts,
+                    seat,
+                    transcript,
+                    ..self
+                });
             }
             Some(Ok(Err(error))) => error.to_string(),
             Some(Err(_)) => "the client took too long".to_owned(),
@@ -556,6 +591,9 @@ impl Connection {
         self.client.slim();
         self.relay = streamed.relay;
         self.recorder.content_bytes(streamed.bytes);
+        if let Some(transcript) = &self.transcript {
+            transcript.content(streamed.bytes);
+        }
         sending.content(account, streamed.bytes, std::time::Instant::now());
         if let Some(error) = &streamed.trouble {
             counts.failed.one();

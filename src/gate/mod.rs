@@ -18,6 +18,7 @@
 //! | [`probe`] | what the backend can do, asked at start and at intervals |
 //! | [`roster`], [`control`] | who is here, told and ended over a local socket |
 //! | [`figures`] | metrics |
+//! | [`transcript`] | sessions written down, secrets masked |
 //! | `trace` | the `Received:` header |
 //! | `record` | log lines, each outcome once |
 //!
@@ -45,9 +46,11 @@ mod record;
 mod settings;
 mod stream;
 mod trace;
+pub mod transcript;
 
 pub use control::ControlSettings;
 pub use settings::{
     AuthSource, BackendSettings, BackendTls, BareNewlines, IdentityWay, Limits, ListenerKind,
     ListenerSettings, OwnLimits, PoolSettings, ServiceAccount, Settings, Timeouts, TlsMode,
 };
+pub use transcript::TranscriptSettings;

@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use super::control::ControlSettings;
 use super::names::NameSettings;
 use super::sending::SendingSettings;
+use super::transcript::TranscriptSettings;
 
 /// The gate: where it listens, whom it asks, where mail goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +26,8 @@ pub struct Settings {
     pub mechanisms: Vec<String>,
     /// What to do with CR, LF and NUL that stand alone in message content.
     pub bare_newlines: BareNewlines,
+    /// Whose sessions are written down.
+    pub transcript: TranscriptSettings,
     /// Who may ask who is here.
     pub control: ControlSettings,
     /// Bounds on what a client may do.
@@ -56,6 +59,8 @@ pub struct ListenerSettings {
     /// Proxies: who connects from here sends a PROXY header first, and is believed;
     /// nobody else is.
     pub proxy_from: Vec<IpNet>,
+    /// File that its sessions are written down in.
+    pub transcript: Option<PathBuf>,
     /// Its own bounds.
     pub limits: OwnLimits,
 }

@@ -6,6 +6,7 @@
 //! | [`log`] | where lines go, which, and how they begin |
 //! | [`metrics`] | what is counted, for Prometheus |
 //! | [`syslog`] | lines to the host's syslog daemon |
+//! | [`transcript`] | files that sessions are written down in |
 //! | [`systemd`] | readiness, reload, watchdog, inherited sockets |
 //!
 //! Layer 2. Nothing the network can trigger is louder than debug, except the
@@ -16,3 +17,4 @@ pub mod log;
 pub mod metrics;
 pub mod syslog;
 pub mod systemd;
+pub mod transcript;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::bounds::LONGEST;
 use super::{Choice, Form, Key, Kind, Repeated, Section};
-use super::{gate_listener, identity, limits};
+use super::{gate_listener, gate_transcript, identity, limits};
 use crate::config::Config;
 use crate::config::forms::{
     self, account, address, auth_source, backend_name, banner, host_name, listen, optional_path,
@@ -81,6 +81,9 @@ pub(super) const SECTION: Section = Section {
             text: "A group whose members may, too. The gate must be root or one of them when it \
                    starts.",
         },
+        gate_transcript::TRANSCRIPT,
+        gate_transcript::NETWORKS,
+        gate_transcript::SIZE,
         Key {
             name: "auth",
             kind: Kind::Text {
@@ -234,6 +237,7 @@ pub(super) const LISTENER: Section = Section {
         },
         gate_listener::SOCKET,
         gate_listener::PROXY_FROM,
+        gate_listener::TRANSCRIPT,
         gate_listener::MAX_MESSAGE,
         gate_listener::MAX_RECIPIENTS,
         gate_listener::MAX_ERRORS,
@@ -389,6 +393,7 @@ const BLANK_LISTENER: ListenerSettings = ListenerSettings {
     mechanisms: None,
     socket: None,
     proxy_from: Vec::new(),
+    transcript: None,
     limits: OwnLimits {
         message_bytes: None,
         recipients: None,

@@ -2,7 +2,7 @@
 
 use super::gate::last_listener;
 use super::{Key, Kind};
-use crate::config::forms::{self, network, socket_name};
+use crate::config::forms::{self, network, optional_path, socket_name};
 
 pub(super) const SOCKET: Key = Key {
     name: "socket",
@@ -17,6 +17,18 @@ pub(super) const SOCKET: Key = Key {
            socket is known by its address, and where there is none, the gate opens its own. A \
            name is needed where the unit listens on another address than this one, such as IPv4 \
            and IPv6 in one.",
+};
+
+pub(super) const TRANSCRIPT: Key = Key {
+    name: "transcript",
+    kind: Kind::Text {
+        form: forms::OPTIONAL_PATH,
+        set: |config, text| {
+            optional_path(text).map(|path| last_listener(config, |it| it.transcript = path))
+        },
+    },
+    default: Some("\"\""),
+    text: "File that its sessions are written down in, as by gate.transcript.",
 };
 
 pub(super) const PROXY_FROM: Key = Key {

@@ -9,6 +9,7 @@ mod authd;
 mod cache;
 mod gate;
 mod gate_listener;
+mod gate_transcript;
 mod handover;
 mod httpform;
 mod identity;

@@ -324,6 +324,12 @@ impl Session {
         is_part && transaction.can_pipeline() && is_room_left
     }
 
+    /// True if the next line is a response within AUTH, and not a command.
+    #[must_use]
+    pub fn awaits_response(&self) -> bool {
+        matches!(self.state, State::Challenged(_))
+    }
+
     /// Who is logged in.
     #[must_use]
     pub fn user(&self) -> Option<&Authenticated> {

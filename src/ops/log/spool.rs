@@ -25,7 +25,7 @@ const FLUSH: Duration = Duration::from_secs(2);
 const USUAL: usize = 256 << 10;
 
 /// A buffer, and the thread that writes what is in it.
-pub(super) struct Spool {
+pub(in crate::ops) struct Spool {
     state: Mutex<State>,
     /// There are lines, or there is haste.
     news: Condvar,
@@ -43,11 +43,13 @@ struct State {
     is_urgent: bool,
     /// The thread is writing what it took.
     is_writing: bool,
+    /// Nothing is put any more.
+    is_over: bool,
 }
 
 /// How soon a line is to be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Haste {
+pub(in crate::ops) enum Haste {
     /// With others.
     Soon,
     /// As soon as possible.
@@ -59,7 +61,7 @@ impl Spool {
     ///
     /// # Errors
     /// The system refuses a thread.
-    pub(super) fn start(
+    pub(in crate::ops) fn start(
         output: impl Write + Send + 'static,
         told: impl Fn(u64) -> String + Send + 'static,
     ) -> io::Result<Arc<Self>> {
@@ -85,7 +87,7 @@ impl Spool {
     }
 
     /// Takes a line, with its line feed. Does not wait for it to be written.
-    pub(super) fn put(&self, line: &[u8], haste: Haste) {
+    pub(in crate::ops) fn put(&self, line: &[u8], haste: Haste) {
         let mut state = self.state();
         if state.lines.len() + line.len() > self.limit {
             state.lost += 1;
@@ -102,12 +104,20 @@ impl Spool {
     }
 
     /// Waits until all is written that was put, but not for ever.
-    pub(super) fn flush(&self) {
+    pub(in crate::ops) fn flush(&self) {
         self.settle(self.state());
     }
 
+    /// As [`flush`](Self::flush); the thread ends with that.
+    pub(in crate::ops) fn end(&self) {
+        let mut state = self.state();
+        state.is_over = true;
+        self.news.notify_one();
+        self.settle(state);
+    }
+
     /// As [`flush`](Self::flush), from a thread that may hold anything.
-    pub(super) fn flush_in_panic(&self) {
+    pub(in crate::ops) fn flush_in_panic(&self) {
         match self.state.try_lock() {
             Ok(state) => self.settle(state),
             Err(TryLockError::Poisoned(state)) => self.settle(state.into_inner()),
@@ -130,11 +140,10 @@ impl Spool {
         }
     }
 
-    /// The thread: writes until the process ends.
+    /// The thread: writes until the process ends, or the spool.
     fn write_on(&self, mut output: impl Write, told: impl Fn(u64) -> String) {
         let mut taken = Vec::new();
-        loop {
-            let mut lost = self.take(&mut taken);
+        while let Some(mut lost) = self.take(&mut taken) {
             if output.write_all(&taken).is_err() {
                 // A full disk, for instance. What part of it was written nobody knows.
                 lost += memchr::memchr_iter(b'\n', &taken).count() as u64;
@@ -149,21 +158,25 @@ impl Spool {
     }
 
     /// Waits for lines and takes them all; gives how many were lost behind them.
-    fn take(&self, taken: &mut Vec<u8>) -> u64 {
+    /// `None`: there will be none.
+    fn take(&self, taken: &mut Vec<u8>) -> Option<u64> {
         let mut state = self.state();
         state.is_writing = false;
         self.done.notify_all();
         while state.lines.is_empty() {
+            if state.is_over {
+                return None;
+            }
             state = self.news.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        if !state.is_urgent {
+        if !state.is_urgent && !state.is_over {
             let gathered = self.news.wait_timeout_while(state, GATHER, |state| !state.is_urgent);
             state = gathered.unwrap_or_else(PoisonError::into_inner).0;
         }
         std::mem::swap(&mut state.lines, taken);
         state.is_urgent = false;
         state.is_writing = true;
-        std::mem::take(&mut state.lost)
+        Some(std::mem::take(&mut state.lost))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

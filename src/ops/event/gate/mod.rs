@@ -15,6 +15,10 @@
 //! rejected: relay=[192.0.2.7], reason=http-verb, reply="421 5.7.0 ..."
 //! ```
 //!
+//! Where a line is about a session, the session's id stands before it, as the
+//! queue's does in sendmail's lines: `k3f9abcdefghij: AUTH=server, ...`. In JSON
+//! it is the member `session`, and the client's address is `client`.
+//!
 //! Keys keep their order and new ones go to the end. Peer text is escaped and
 //! cut: a value holds no control character, quote or bracket of the peer's,
 //! and (but for `reply`, which is quoted, and reasons) no blank or comma, so no
