@@ -4,7 +4,7 @@
 //! saslauthd ([`auth`]) and sendmail ([`gate`]) read them, so keys keep their
 //! order and new ones go to the end. What a peer said is escaped and cut;
 //! no function here is ever given a secret. Each event is text and, where the log
-//! is wanted so, a JSON object with the same facts ([`tell`]); what has an outcome
+//! is wanted so, a JSON object with the same facts (`tell!`); what has an outcome
 //! is counted here, too (`ops::metrics`).
 
 /// Logs an event at a level, in both of its forms; only the one that is wanted is made.

@@ -69,7 +69,7 @@ pub enum Fault {
     /// Nothing behind the colon.
     #[error("no sender stands behind the login {0:?}")]
     NoSenders(String),
-    /// More than [`MOST_FAULTS`].
+    /// More than `MOST_FAULTS`.
     #[error("there are more faults below")]
     More,
 }
