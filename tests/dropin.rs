@@ -64,7 +64,9 @@ fn comes_up(daemon: &mut Command, folder: &Path) -> Result<(), Finished> {
     let mut code = None;
     let is_over = wait_until(PATIENCE, || {
         code = daemon.try_wait().unwrap().and_then(|status| status.code());
-        code.is_some() || folder.join("mux").exists()
+        // The socket is bound before the files of the mechanism are read.
+        let said = fs::read_to_string(&log).unwrap_or_default();
+        code.is_some() || said.contains("listening on socket")
     });
     let _ = daemon.kill();
     daemon.wait().unwrap();
